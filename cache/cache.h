@@ -1,0 +1,122 @@
+/*
+ * A 128-bit key to immutable bytes: found in memory, found on disk, or made,
+ * once, by one maker, while everybody else who wants them waits without holding
+ * a thread. The cache has no idea what the bytes are.
+ *
+ *	       get              maker done           last put, budget
+ *	absent ---> making (waiters parked) ---> present ---> evicted
+ *	              \--- maker failed: waiters get its error; absent again
+ *
+ * Makers run on the pool, at most one a thread of it. No lock is held while a
+ * maker runs, a waiter is called, or a file is read or written. A maker may get
+ * other keys only of a lower class (a chunk asks for a state), so that waiting
+ * cannot go in circles.
+ *
+ * Blobs in memory keep within memory_max, least recently used first to go; those
+ * somebody holds a reference to stay until it is put. Objects on disk are
+ * written under a temporary name, synced, and published by rename; they carry
+ * their key, length and XXH3-128, checked when read: a bad one is a miss, and is
+ * removed. A disk that is full, read-only or broken never fails a get: what was
+ * made is still handed out.
+ */
+#ifndef LMFS_CACHE_H
+#define LMFS_CACHE_H
+
+#include "core/base/base.h"
+#include "core/base/error.h"
+#include "core/base/hash.h"
+#include "core/base/pool.h"
+
+enum cache_class {
+	CACHE_STATE, /* small and dear: kept on disk unless there is none */
+	CACHE_CHUNK, /* large: kept on disk where disk_chunks is set */
+	CACHE_CLASSES
+};
+
+struct cache_options {
+	const char *dir; /* NULL: nothing on disk */
+	bool disk_chunks; /* keep chunks on disk, too */
+	size_t memory_max; /* bytes of blobs in memory */
+	uint64_t disk_max; /* bytes of the folder, all processes together */
+};
+
+struct cache_stats {
+	uint64_t memory_hits, disk_hits, made, failed, parked, evicted;
+	uint64_t disk_writes, disk_write_errors, disk_bad; /* bad checksums */
+	uint64_t memory_bytes, disk_bytes; /* now */
+	uint64_t making; /* now */
+};
+
+struct cache;
+
+/* A reference to cached bytes; they do not move or change while it is held. */
+struct blob {
+	const void *data; /* 64-byte aligned */
+	size_t size;
+};
+
+/* Fill `size` bytes at data. 0, or -errno with a sentence. */
+typedef int (*cache_make)(void *ctx, void *data, size_t size,
+			  struct error *err);
+
+/*
+ * Somebody who waits. `done` is called once, on any thread, after cache_get()
+ * returned CACHE_PARKED: with a blob to put, or NULL and the maker's error. It
+ * must not block for long: what it wakes belongs on the pool.
+ */
+struct cache_waiter {
+	void (*done)(struct cache_waiter *waiter, const struct blob *blob,
+		     const struct error *err);
+	struct cache_waiter *next; /* the cache's */
+	void *entry; /* the cache's */
+};
+
+enum { CACHE_PARKED = 1 };
+
+/*
+ * Never fails for want of a usable folder: that is a warning in the report, and
+ * the cache works in memory. Fails without memory only. Borrows the pool.
+ */
+struct cache *cache_open(const struct cache_options *options, struct pool *pool,
+			 struct report *report);
+
+/* No get may be in flight. NULL is fine. */
+void cache_close(struct cache *cache);
+
+/*
+ * Get the bytes of a key:
+ *	0		*blob is a reference (to put)
+ *	CACHE_PARKED	they are being made; waiter->done will be called
+ *	-errno		they cannot be made (no memory)
+ * `make` is called on a pool thread if nobody makes this key yet; ctx belongs to
+ * the maker once it is taken: free_ctx(ctx) is called exactly once, whatever the
+ * outcome (may be NULL).
+ */
+struct cache_request {
+	struct hash128 key;
+	enum cache_class class;
+	size_t size;
+	cache_make make;
+	void *ctx;
+	void (*free_ctx)(void *ctx);
+};
+int cache_get(struct cache *cache, const struct cache_request *request,
+	      struct cache_waiter *waiter, const struct blob **blob,
+	      struct error *err);
+
+/* The same, waiting on this thread. Not from a pool task. */
+int cache_get_wait(struct cache *cache, const struct cache_request *request,
+		   const struct blob **blob, struct error *err);
+
+/*
+ * Take a parked waiter out of its queue (a reader gave up): true if its `done`
+ * will not be called any more, false if it was called or is being called.
+ */
+bool cache_cancel(struct cache *cache, struct cache_waiter *waiter);
+
+/* Give a reference back. NULL is fine. */
+void cache_put(struct cache *cache, const struct blob *blob);
+
+void cache_stats(struct cache *cache, struct cache_stats *stats);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * The contract of a merge method. Any range of any output tensor must be
+ * producible on its own, so a method is
+ *
+ *	reduce	at most once a tensor: read the inputs, keep a small state
+ *		(norms, thresholds, counts), which is cached on disk;
+ *	tile	any run of elements, from the inputs and the state; or
+ *	rows	any block of whole rows, where elements alone do not do.
+ *
+ * A method sees binary32 only, opens nothing, allocates nothing and keeps
+ * nothing between calls; tile and rows cannot fail. Its output depends on its
+ * arguments alone: not on the CPU, the thread, the cuts or the order of calls.
+ *
+ * A method is one file, core/methods/<name>.c, compiled once a CPU level (see
+ * core/methods/body.h), and one row of METHODS. Options, counts and policies
+ * are data: parsing, validation, help, docs, cache keys and the property tests
+ * follow from the table.
+ */
+#ifndef LMFS_METHOD_H
+#define LMFS_METHOD_H
+
+#include <math.h>
+
+#include "core/base/base.h"
+#include "core/base/hash.h"
+
+#define METHODS(X)                                                             \
+	X(linear)                                                              \
+	X(slerp)                                                               \
+	X(task_arithmetic)                                                     \
+	X(ties)                                                                \
+	X(dare_linear)                                                         \
+	X(dare_ties)                                                           \
+	X(passthrough)
+
+#define METHOD_INPUTS_MAX 256
+#define METHOD_OPTIONS_MAX 16
+#define METHOD_ANY_COUNT SIZE_MAX
+#define METHOD_NO_BASE SIZE_MAX
+#define METHOD_CHANGED SIZE_MAX
+
+/* A tile never straddles a multiple of TILE_ELEMENTS of the flat index. */
+#define TILE_ELEMENTS 1024
+/* A reduction works on blocks of the flat index, and folds them in order. */
+#define SCAN_BLOCK_ELEMENTS 65536
+
+enum cpu_level {
+#define CPU_LEVEL_ENUM(level) CPU_LEVEL_##level,
+	CPU_LEVELS(CPU_LEVEL_ENUM)
+#undef CPU_LEVEL_ENUM
+	CPU_LEVEL_COUNT
+};
+
+enum option_type { OPTION_FLOAT, OPTION_BOOL, OPTION_INT };
+enum option_scope { OPTION_GLOBAL, OPTION_PER_MODEL };
+
+/* The value of an option that is not given and has no default. */
+#define OPTION_UNSET ((double)NAN)
+
+struct method_option {
+	const char *name;
+	enum option_type type;
+	enum option_scope scope;
+	bool required;
+	bool in_state; /* the result of reduce depends on it */
+	double fallback; /* default; OPTION_UNSET: none */
+	double min, max; /* inclusive; -INFINITY, INFINITY: any */
+	const char *help; /* one line */
+};
+
+enum method_base {
+	BASE_UNUSED, /* a base_model is an input like the others */
+	BASE_OPTIONAL,
+	BASE_REQUIRED,
+};
+
+/* What happens where some models lack a tensor that others have. */
+enum method_missing {
+	MISSING_ERROR,
+	MISSING_PRESENT, /* merge those present; the base must be */
+	MISSING_LONE, /* exactly one present: that one unchanged; else error */
+};
+
+/* The arguments of one output tensor; the same for all of its elements. */
+struct method_args {
+	size_t inputs; /* tensors present, in config order */
+	size_t base; /* index of the base among them, or METHOD_NO_BASE */
+	const double *values; /* [option * inputs + input]; global: input 0 */
+	uint64_t elements; /* of the output and of each input */
+	uint64_t cols; /* last dimension; 1 for rank 0 */
+	/* Keys of random masks (core/rng.h). */
+	uint64_t seed;
+	const char *name; /* of the output tensor */
+	const uint32_t *positions; /* [input]: among the recipe's non-base
+				    * models, whether or not all are present */
+};
+
+static inline double method_value(const struct method_args *args, size_t option,
+				  size_t input)
+{
+	return args->values[option * args->inputs + input];
+}
+
+/* A run of elements: `in[i]` are those of input i. 64-byte aligned. */
+struct tile {
+	uint64_t first; /* flat index of the first */
+	size_t count; /* at most TILE_ELEMENTS; for rows: whole rows */
+	const float *const *in;
+	float *out; /* NULL in a scan */
+};
+
+/*
+ * A pass over the inputs, given to reduce by the driver. scan_run() calls `add`
+ * for every tile of the elements [first, first + count), on all cores: `partial`
+ * starts zeroed for each SCAN_BLOCK_ELEMENTS block and is folded into `total`
+ * in the order of blocks, so that floating sums are the same for any number of
+ * threads. Where `commutes` is set (integer counts) there is one partial a
+ * thread, folded in any order. `first` must be a multiple of the block. Returns
+ * 0 or -errno, which reduce passes on.
+ */
+struct scan;
+
+struct scan_step {
+	size_t partial_size;
+	bool commutes;
+	void (*add)(const struct method_args *args, const struct tile *tile,
+		    const void *ctx, void *partial);
+	void (*fold)(const struct method_args *args, const void *ctx,
+		     void *total, const void *partial);
+	const void *ctx;
+};
+
+int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
+	     const struct scan_step *step, void *total);
+
+struct merge_method {
+	const char *name; /* in recipes */
+	const char *summary; /* one line */
+	unsigned version; /* raised whenever output bytes change */
+	enum method_base base;
+	bool base_has_options; /* per-model options are resolved for it, too */
+	size_t models_min, models_max; /* inputs other than a base */
+	enum method_missing missing;
+	bool draws; /* uses random masks: seed, name and positions count */
+	const struct method_option *options;
+	size_t options_count;
+
+	/* The input whose bytes are the result, METHOD_CHANGED: none. May be
+	 * NULL: none ever. */
+	size_t (*unchanged)(const struct method_args *args);
+	/* A wrong combination of values, as a sentence; NULL: fine. May be
+	 * NULL. (A value alone is checked by its row in the table.) */
+	const char *(*check)(const struct method_args *args);
+	/* Bytes of state for these arguments, 0: no reduction. May be NULL. The
+	 * state is plain data, zeroed before reduce, stored as it is. */
+	size_t (*state_size)(const struct method_args *args);
+	/* Bytes that reduce needs while it runs. May be NULL: none. */
+	size_t (*scratch_size)(const struct method_args *args);
+	int (*reduce)(const struct method_args *args, const struct scan *scan,
+		      void *state, void *scratch);
+	/* Exactly one of the two. */
+	void (*tile)(const struct method_args *args, const void *state,
+		     const struct tile *tile);
+	void (*rows)(const struct method_args *args, const void *state,
+		     const struct tile *rows);
+};
+
+size_t method_count(void);
+
+/* The i-th method, compiled for the lowest level: for all but its functions. */
+const struct merge_method *method_at(size_t i);
+
+/* By name, NULL: none. */
+const struct merge_method *method_by_name(const char *name);
+
+/* The same method compiled for another level; all levels give the same bits. A
+ * method that is not in the table (a test's own) is returned as it is. */
+const struct merge_method *method_for_level(const struct merge_method *method,
+					    enum cpu_level level);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * What a method file starts from. Such a file is compiled once for every CPU
+ * level, with CPU_LEVEL set to the level's name: all that it defines is static
+ * but for its table row, whose symbol carries the level.
+ *
+ * The body of a method is written once, over the rounding step R(), which is
+ * put around every operation that mergekit rounds to the work type after. Here
+ * it is the identity: arithmetic is binary32, with one rounding at the store.
+ *
+ * Rules for bodies: no libm but fabsf, fmaf, sqrtf and friends that are exact;
+ * sums of floats over elements in LANES lanes (lane = flat index mod LANES),
+ * combined in order, in double across blocks; no dependence on tile cuts.
+ */
+#ifndef LMFS_METHODS_BODY_H
+#define LMFS_METHODS_BODY_H
+
+#include <errno.h>
+#include <math.h>
+
+#include "core/method.h"
+#include "core/rng.h"
+
+#define LANES 64
+
+#define METHOD_PASTE_(name, level) name##_##level
+#define METHOD_PASTE(name, level) METHOD_PASTE_(name, level)
+#define METHOD_SYMBOL(name) METHOD_PASTE(name##_method, CPU_LEVEL)
+
+/* METHOD(linear) = { .name = "linear", ... }; at the end of the file. */
+#define METHOD(name)                                                           \
+	extern const struct merge_method METHOD_SYMBOL(name);                  \
+	const struct merge_method METHOD_SYMBOL(name)
+
+static inline float R(float x)
+{
+	return x;
+}
+
+#endif

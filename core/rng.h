@@ -1,0 +1,45 @@
+/*
+ * Random masks from a counter: the draw of an element depends on the seed, the
+ * position of its model among the recipe's non-base models, the name of the
+ * output tensor and the element's flat index, and on nothing else. So any range
+ * can be made first, on any machine, wherever the folders lie.
+ *
+ * XXH3-128 of (seed, position, name, block of RNG_BLOCK elements) keys a block;
+ * a keyed mix of 32 bits with two multiplications gives the draw of an index in
+ * it. The generator can never change: every mask would.
+ */
+#ifndef LMFS_RNG_H
+#define LMFS_RNG_H
+
+#include "core/base/base.h"
+
+#define RNG_BLOCK 4096
+
+struct rng_key {
+	uint32_t k0, k1;
+};
+
+/* seed and position as 8 and 4 little-endian bytes, block as 8, then the name
+ * without its NUL: hashed as one message. */
+struct rng_key rng_block_key(uint64_t seed, uint32_t position, const char *name,
+			     uint64_t block);
+
+/* The draw of element `index` (0 .. RNG_BLOCK - 1) of a block. Uniform on 32
+ * bits; an element is kept with probability p where draw < rng_threshold(p). */
+static inline uint32_t rng_draw(struct rng_key key, uint32_t index)
+{
+	uint32_t x = index ^ key.k0;
+
+	x ^= x >> 16;
+	x *= 0x7feb352du;
+	x ^= x >> 15;
+	x += key.k1;
+	x *= 0x846ca68bu;
+	x ^= x >> 16;
+	return x;
+}
+
+/* round(p * 2^32), for 0 <= p < 1. */
+uint64_t rng_threshold(double p);
+
+#endif

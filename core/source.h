@@ -1,0 +1,62 @@
+/*
+ * A source file: a file that weights are read from. It is opened at the first
+ * read, once however many models name it (one per device and inode), and it
+ * must stay what it was when its header was read: a file whose size, mtime or
+ * inode differs is refused with EIO, for a wrong weight is worse than none.
+ *
+ * Sources are immutable after models are opened, but for the descriptor and
+ * the identity, which are filled once, under a lock of their own; all
+ * functions that take a const source may be called from any thread.
+ */
+#ifndef LMFS_SOURCE_H
+#define LMFS_SOURCE_H
+
+#include <time.h>
+
+#include "core/base/base.h"
+#include "core/base/error.h"
+#include "core/base/hash.h"
+
+struct source; /* opaque: path, size, mtime, device, inode, fd, identity */
+struct source_set; /* owns all sources of a process */
+
+struct source_set *source_set_open(void); /* NULL: no memory */
+void source_set_close(struct source_set *set); /* closes all; NULL is fine */
+
+/*
+ * The source at this path (made, or the one already known for the same file).
+ * It is stat-ed, not kept open. ENOENT: missing; EINVAL: not a regular file.
+ * The path is made absolute, so that a later chdir() does no harm.
+ */
+int source_get(struct source_set *set, const char *path,
+	       struct source **source, struct error *err);
+
+const char *source_path(const struct source *source);
+uint64_t source_size(const struct source *source);
+struct timespec source_mtime(const struct source *source);
+dev_t source_device(const struct source *source);
+
+/* The number of sources, and the i-th, in order of their coming. */
+size_t source_set_count(const struct source_set *set);
+const struct source *source_set_at(const struct source_set *set, size_t i);
+
+/*
+ * Read exactly len bytes at off. Any failure is -EIO with the sentence (file,
+ * offset, cause): short file, changed file, I/O error.
+ */
+int source_read(const struct source *source, void *buf, size_t len,
+		uint64_t off, struct error *err);
+
+/*
+ * What the content is, for cache keys. A blob of the Hugging Face cache is its
+ * SHA-256 name; any other file is the hash of its size, mtime, header (the
+ * first header_len bytes, up to 1 MiB of them) and 16 samples of 4 KiB. Computed
+ * at the first call (reads the file), then remembered.
+ */
+int source_identity(const struct source *source, struct hash128 *identity,
+		    struct error *err);
+
+/* Bytes read so far through source_read() from all sources of the set. */
+uint64_t source_set_bytes_read(const struct source_set *set);
+
+#endif
