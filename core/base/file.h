@@ -13,7 +13,8 @@
 
 /*
  * Open a regular file for reading and fill `st` (may be NULL). A missing file
- * is ENOENT; a directory, a pipe or a device is EINVAL.
+ * is ENOENT; a directory, a pipe or a device is EINVAL. The sentence names the
+ * path.
  */
 int file_open(const char *path, int *fd, struct stat *st, struct error *err);
 
