@@ -2,7 +2,8 @@
  * The log: lines with a time, kept in a ring for .llmergefs/log and written to
  * standard error while the process has one (in the foreground, or before it
  * became a daemon). The same line within LOG_REPEAT_SECONDS is counted, not
- * repeated. Any thread may log.
+ * repeated. A line is one line whatever its text holds: control characters
+ * become '?'. Any thread may log.
  */
 #ifndef LMFS_LOG_H
 #define LMFS_LOG_H
@@ -15,6 +16,9 @@
 enum log_level { LOG_INFO, LOG_WARNING, LOG_ERROR };
 
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* A line for each sentence of a report, in its order. */
+void log_report(const struct report *report);
 
 /* Whether lines go to standard error, too: yes at first. */
 void log_to_stderr(bool on);

@@ -1,11 +1,27 @@
 /*
- * The command line, as data: one table of options a subcommand, from which
+ * The command line, as data: a table of subcommands, each with the groups of
+ * options that it takes, and one table of options (options.c), from which
  * parsing, --help and the errors follow.
+ *
+ *	llmergefs [SUBCOMMAND] [OPTION...] OPERAND...
+ *
+ * The first operand is a subcommand where it is the name of one, else all
+ * operands belong to the first row of the table. Options may stand anywhere;
+ * `--` ends them. Every long option of the engine is understood as a word of -o,
+ * too (`-o cache=all,cache_mem=1G`), with '-' or '_' in its name; the words of
+ * fstab that mean nothing here (rw, nosuid, nofail, x-*, ...) are dropped, and
+ * all others are left in mount_options for FUSE.
  */
 #ifndef LMFS_OPTIONS_H
 #define LMFS_OPTIONS_H
 
+#include <stdio.h>
+
 #include "fs/engine.h"
+
+#define OPTIONS_CACHE_MEM ((size_t)512 << 20)
+#define OPTIONS_CACHE_DISK 20000000000u
+#define OPTIONS_WORDS_MAX 65536 /* bytes of all the words of -o */
 
 /* Exit codes. */
 enum {
@@ -18,12 +34,57 @@ enum {
 };
 
 struct options {
-	const char *recipe; /* first operand */
-	const char *target; /* second: mountpoint or folder; NULL */
-	bool foreground, debug, json, quiet, force;
-	char *mount_options; /* those of -o that are FUSE's, comma separated */
-	struct engine_options engine;
+	const struct command *command; /* never NULL after parsing */
+	const char *recipe; /* first operand; NULL: none */
+	const char *target; /* second: mountpoint or folder; NULL: none */
+	bool help, version;
+	bool foreground, debug, json, markdown, quiet;
+	char *mount_options; /* those of -o that are FUSE's, comma separated,
+			      * commas inside a value as "\,"; NULL: none */
+	struct engine_options engine; /* cache_dir: see cache_dir_owned */
+	char *cache_dir_owned; /* the default folder of the cache */
 };
+
+/* Groups of options, as bits: what a subcommand takes. */
+enum option_group {
+	OPTIONS_ANY = 1 << 0, /* --help --version: all take them */
+	OPTIONS_MOUNT = 1 << 1,
+	OPTIONS_ENGINE = 1 << 2,
+	OPTIONS_JSON = 1 << 3,
+	OPTIONS_MARKDOWN = 1 << 4,
+	OPTIONS_QUIET = 1 << 5,
+};
+
+/* A subcommand; the rows stand in main.c. */
+struct command {
+	const char *name;
+	const char *operands; /* "RECIPE DIR", for --help */
+	size_t operands_min, operands_max; /* at most 2 */
+	unsigned groups; /* of enum option_group */
+	const char *summary; /* one line */
+	const char *about; /* paragraphs of --help; NULL: none */
+	int (*run)(const struct options *options); /* returns an exit code */
+};
+
+/*
+ * Parse. `commands` has `count` rows; the first is the default. The words of
+ * argv are borrowed for the life of *options. EINVAL: a sentence that says
+ * what is wrong, and what comes near. With --help or --version the operands
+ * are not counted.
+ */
+int options_parse(const struct command *commands, size_t count, int argc,
+		  char *const *argv, struct options *options,
+		  struct error *err);
+void options_done(struct options *options);
+
+/* The options of these groups, one a line, for --help. */
+void options_print(FILE *out, unsigned groups);
+
+/*
+ * "512M", "2GiB", "20 GB", "1.5G", a plain number of bytes: K M G T and KiB MiB
+ * GiB TiB are powers of 1024; kB MB GB TB powers of 1000. False: not a size.
+ */
+bool options_size(const char *text, uint64_t *bytes);
 
 /* The exit code for an error of core (see core/base/error.h). */
 int exit_code(int errno_code);

@@ -1,0 +1,36 @@
+/*
+ * The subcommands, and what they share: opening the lens that the command line
+ * names, saying what is wrong with it, and numbers for people. Results go to
+ * standard output; warnings and errors, one a line, to standard error.
+ */
+#ifndef LMFS_COMMAND_H
+#define LMFS_COMMAND_H
+
+#include "fs/options.h"
+
+/* Each runs its subcommand and returns an exit code. */
+int check_main(const struct options *options);
+int export_main(const struct options *options);
+int sum_main(const struct options *options);
+int methods_main(const struct options *options);
+
+/* Open the lens of options->recipe; everything wrong is logged. NULL: *code is
+ * the exit code. */
+struct lens *command_lens(const struct options *options, int *code);
+
+/* The same for the engine. */
+struct engine *command_engine(const struct options *options, int *code);
+
+/* Log the sentence of a failed call; returns its exit code. */
+int command_failed(const struct error *err);
+
+/* The exit code of a report with errors: a recipe that is missing itself is a
+ * usage error, not a missing source. */
+int command_report_code(const char *recipe, const struct report *report);
+
+#define SIZE_TEXT_MAX 32
+
+/* "269 MB", "5.0 GB": powers of 1000. Returns text. */
+const char *size_text(uint64_t bytes, char text[SIZE_TEXT_MAX]);
+
+#endif
