@@ -7,17 +7,20 @@
  *	absent ---> making (waiters parked) ---> present ---> evicted
  *	              \--- maker failed: waiters get its error; absent again
  *
- * Makers run on the pool, at most one a thread of it. No lock is held while a
- * maker runs, a waiter is called, or a file is read or written. A maker may get
- * other keys only of a lower class (a chunk asks for a state), so that waiting
- * cannot go in circles.
+ * Makers run on the pool, at most one a thread of it; the disk is read and
+ * written there, too, so that a get never waits for it. The lock of the table
+ *is not held while a maker runs, a waiter is called, or a file is touched. A
+ *maker that no waiter is left for does not begin. A maker may get other keys
+ *only of a lower class (a chunk asks for a state), so that waiting cannot go in
+ *circles.
  *
- * Blobs in memory keep within memory_max, least recently used first to go; those
- * somebody holds a reference to stay until it is put. Objects on disk are
- * written under a temporary name, synced, and published by rename; they carry
- * their key, length and XXH3-128, checked when read: a bad one is a miss, and is
- * removed. A disk that is full, read-only or broken never fails a get: what was
- * made is still handed out.
+ * Blobs in memory, those being made included, keep within memory_max, least
+ * recently used first to go; those somebody holds a reference to stay until it
+ * is put. Objects on disk are written after the waiters have been answered,
+ * under a temporary name, and published by rename; they carry their key, length
+ * and XXH3-128, checked when read: a bad one is a miss, and is removed. A disk
+ * that is full, read-only or broken never fails a get: what was made is still
+ * handed out.
  */
 #ifndef LMFS_CACHE_H
 #define LMFS_CACHE_H
@@ -34,8 +37,8 @@ enum cache_class {
 };
 
 struct cache_options {
-	const char *dir; /* NULL: nothing on disk */
-	bool disk_chunks; /* keep chunks on disk, too */
+	const char *dir;   /* NULL: nothing on disk */
+	bool disk_chunks;  /* keep chunks on disk, too */
 	size_t memory_max; /* bytes of blobs in memory */
 	uint64_t disk_max; /* bytes of the folder, all processes together */
 };
@@ -43,8 +46,9 @@ struct cache_options {
 struct cache_stats {
 	uint64_t memory_hits, disk_hits, made, failed, parked, evicted;
 	uint64_t disk_writes, disk_write_errors, disk_bad; /* bad checksums */
-	uint64_t memory_bytes, disk_bytes; /* now */
-	uint64_t making; /* now */
+	uint64_t memory_bytes, disk_bytes;		   /* now */
+	uint64_t making;				   /* now */
+	uint64_t abandoned; /* makers that nobody was left to wait for */
 };
 
 struct cache;
@@ -60,15 +64,17 @@ typedef int (*cache_make)(void *ctx, void *data, size_t size,
 			  struct error *err);
 
 /*
- * Somebody who waits. `done` is called once, on any thread, after cache_get()
- * returned CACHE_PARKED: with a blob to put, or NULL and the maker's error. It
- * must not block for long: what it wakes belongs on the pool.
+ * Somebody who waits, where cache_get() answers CACHE_PARKED. `done` is called
+ * once, on a pool thread, with a blob to put, or with NULL and the maker's
+ * error (valid during the call); that may be before cache_get() has returned to
+ * the one who called it. It must not block for long: what it wakes belongs on
+ * the pool.
  */
 struct cache_waiter {
 	void (*done)(struct cache_waiter *waiter, const struct blob *blob,
 		     const struct error *err);
 	struct cache_waiter *next; /* the cache's */
-	void *entry; /* the cache's */
+	void *entry;		   /* the cache's */
 };
 
 enum { CACHE_PARKED = 1 };
@@ -80,7 +86,10 @@ enum { CACHE_PARKED = 1 };
 struct cache *cache_open(const struct cache_options *options, struct pool *pool,
 			 struct report *report);
 
-/* No get may be in flight. NULL is fine. */
+/*
+ * No get may be in flight and no blob held; waits for what is being written to
+ * disk. NULL is fine.
+ */
 void cache_close(struct cache *cache);
 
 /*
@@ -88,9 +97,10 @@ void cache_close(struct cache *cache);
  *	0		*blob is a reference (to put)
  *	CACHE_PARKED	they are being made; waiter->done will be called
  *	-errno		they cannot be made (no memory)
- * `make` is called on a pool thread if nobody makes this key yet; ctx belongs to
- * the maker once it is taken: free_ctx(ctx) is called exactly once, whatever the
- * outcome (may be NULL).
+ * The same key always comes with the same class and size. `make` is called on a
+ * pool thread if nobody makes this key yet; ctx belongs to the maker once it is
+ * taken: free_ctx(ctx) is called exactly once, whatever the outcome (may be
+ * NULL).
  */
 struct cache_request {
 	struct hash128 key;
@@ -104,7 +114,10 @@ int cache_get(struct cache *cache, const struct cache_request *request,
 	      struct cache_waiter *waiter, const struct blob **blob,
 	      struct error *err);
 
-/* The same, waiting on this thread. Not from a pool task. */
+/*
+ * The same, waiting on this thread: 0, or -errno with the maker's sentence. Not
+ * from a pool task, which might wait for one queued behind it.
+ */
 int cache_get_wait(struct cache *cache, const struct cache_request *request,
 		   const struct blob **blob, struct error *err);
 
@@ -118,5 +131,11 @@ bool cache_cancel(struct cache *cache, struct cache_waiter *waiter);
 void cache_put(struct cache *cache, const struct blob *blob);
 
 void cache_stats(struct cache *cache, struct cache_stats *stats);
+
+/*
+ * What is wrong with the folder: true, with the sentence, once for each time
+ * that trouble begins. After it the folder is not written for a minute.
+ */
+bool cache_trouble(struct cache *cache, struct error *err);
 
 #endif

@@ -183,6 +183,16 @@ size_t pool_queued(struct pool *pool)
 	return queued;
 }
 
+bool pool_inside(const struct pool *pool)
+{
+	pthread_t self = pthread_self();
+
+	for (size_t i = 0; i < pool->count; i++)
+		if (pthread_equal(pool->threads[i], self))
+			return true;
+	return false;
+}
+
 void pool_submit(struct pool *pool, struct task *task)
 {
 	task->next = NULL;

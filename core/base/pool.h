@@ -31,6 +31,9 @@ void pool_close(struct pool *pool);
 size_t pool_threads(const struct pool *pool); /* NULL: 0 */
 size_t pool_queued(struct pool *pool); /* tasks waiting, for statistics */
 
+/* Is the caller one of its workers? Such a one must not wait for a task. */
+bool pool_inside(const struct pool *pool);
+
 void pool_submit(struct pool *pool, struct task *task);
 
 /*
