@@ -23,7 +23,8 @@ void log_report(const struct report *report);
 /* Whether lines go to standard error, too: yes at first. */
 void log_to_stderr(bool on);
 
-/* All that the ring holds, newest last; the caller frees it. NULL: no memory. */
+/* All that the ring holds, newest last; the caller frees it. NULL: no memory.
+ */
 char *log_text(size_t *len);
 
 #endif

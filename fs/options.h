@@ -7,10 +7,10 @@
  *
  * The first operand is a subcommand where it is the name of one, else all
  * operands belong to the first row of the table. Options may stand anywhere;
- * `--` ends them. Every long option of the engine is understood as a word of -o,
- * too (`-o cache=all,cache_mem=1G`), with '-' or '_' in its name; the words of
- * fstab that mean nothing here (rw, nosuid, nofail, x-*, ...) are dropped, and
- * all others are left in mount_options for FUSE.
+ * `--` ends them. Every long option of the engine is understood as a word of
+ *-o, too (`-o cache=all,cache_mem=1G`), with '-' or '_' in its name; the words
+ *of fstab that mean nothing here (rw, nosuid, nofail, x-*, ...) are dropped,
+ *and all others are left in mount_options for FUSE.
  */
 #ifndef LMFS_OPTIONS_H
 #define LMFS_OPTIONS_H
@@ -26,23 +26,23 @@
 /* Exit codes. */
 enum {
 	EXIT_OK = 0,
-	EXIT_FAILED = 1, /* at run time */
-	EXIT_USAGE = 2, /* command line or recipe */
+	EXIT_FAILED = 1,  /* at run time */
+	EXIT_USAGE = 2,	  /* command line or recipe */
 	EXIT_MISSING = 3, /* a source is missing */
-	EXIT_UNFIT = 4, /* sources are malformed or do not fit */
-	EXIT_MOUNT = 5, /* the mount was refused */
+	EXIT_UNFIT = 4,	  /* sources are malformed or do not fit */
+	EXIT_MOUNT = 5,	  /* the mount was refused */
 };
 
 struct options {
 	const struct command *command; /* never NULL after parsing */
-	const char *recipe; /* first operand; NULL: none */
+	const char *recipe;	       /* first operand; NULL: none */
 	const char *target; /* second: mountpoint or folder; NULL: none */
 	bool help, version;
 	bool foreground, debug, json, markdown, quiet;
 	char *mount_options; /* those of -o that are FUSE's, comma separated,
 			      * commas inside a value as "\,"; NULL: none */
 	struct engine_options engine; /* cache_dir: see cache_dir_owned */
-	char *cache_dir_owned; /* the default folder of the cache */
+	char *cache_dir_owned;	      /* the default folder of the cache */
 };
 
 /* Groups of options, as bits: what a subcommand takes. */
@@ -58,10 +58,10 @@ enum option_group {
 /* A subcommand; the rows stand in main.c. */
 struct command {
 	const char *name;
-	const char *operands; /* "RECIPE DIR", for --help */
+	const char *operands;		   /* "RECIPE DIR", for --help */
 	size_t operands_min, operands_max; /* at most 2 */
-	unsigned groups; /* of enum option_group */
-	const char *summary; /* one line */
+	unsigned groups;		   /* of enum option_group */
+	const char *summary;		   /* one line */
 	const char *about; /* paragraphs of --help; NULL: none */
 	int (*run)(const struct options *options); /* returns an exit code */
 };

@@ -13,11 +13,11 @@ struct output_file {
 	const char *path; /* relative, '/' between folders */
 	uint64_t size;
 	const struct layout_file *shard; /* NULL: a sidecar */
-	const struct sidecar *sidecar; /* NULL: a shard */
+	const struct sidecar *sidecar;	 /* NULL: a shard */
 };
 
 struct outputs {
-	const struct lens *lens; /* borrowed */
+	const struct lens *lens;   /* borrowed */
 	struct output_file *files; /* owned */
 	size_t count;
 	uint64_t bytes; /* of all files */
