@@ -4,9 +4,9 @@
  * output tensor and the element's flat index, and on nothing else. So any range
  * can be made first, on any machine, wherever the folders lie.
  *
- * XXH3-128 of (seed, position, name, block of RNG_BLOCK elements) keys a block;
- * a keyed mix of 32 bits with two multiplications gives the draw of an index in
- * it. The generator can never change: every mask would.
+ * XXH3-128 of (seed, position, block of RNG_BLOCK elements, XXH3-128 of the
+ * name) keys a block; a keyed mix of 32 bits with two multiplications gives the
+ * draw of an index in it. The generator can never change: every mask would.
  */
 #ifndef LMFS_RNG_H
 #define LMFS_RNG_H
@@ -19,8 +19,13 @@ struct rng_key {
 	uint32_t k0, k1;
 };
 
-/* seed and position as 8 and 4 little-endian bytes, block as 8, then the name
- * without its NUL: hashed as one message. */
+/*
+ * The message that is hashed: seed (8 bytes), position (4), block (8), and the
+ * low and high halves of the XXH3-128 of the name without its NUL (8 and 8),
+ * all little-endian. Of the result's low half, k0 is the low word.
+ */
+#define RNG_MESSAGE_SIZE 36
+
 struct rng_key rng_block_key(uint64_t seed, uint32_t position, const char *name,
 			     uint64_t block);
 
@@ -39,7 +44,7 @@ static inline uint32_t rng_draw(struct rng_key key, uint32_t index)
 	return x;
 }
 
-/* round(p * 2^32), for 0 <= p < 1. */
+/* round(p * 2^32), for 0 <= p <= 1. */
 uint64_t rng_threshold(double p);
 
 #endif

@@ -48,8 +48,10 @@
  */
 #if defined(__x86_64__)
 #define CPU_LEVELS(X) X(baseline) X(avx2) X(avx512)
+#define CPU_HAS(feature) __builtin_cpu_supports(feature)
 #else
 #define CPU_LEVELS(X) X(baseline)
+#define CPU_HAS(feature) 0
 #endif
 
 static inline void auto_free(void *ptr)
