@@ -17,6 +17,7 @@
 
 #define SAFETENSORS_HEADER_MAX 100000000u
 #define SHAPE_RANK_MAX 8
+#define SHAPE_TEXT_MAX 168 /* enough for shape_text() of any shape */
 
 struct shape {
 	unsigned rank; /* 0: a single number */
@@ -52,7 +53,8 @@ int safetensors_parse(const char *json, size_t n, uint64_t file_size,
 		      const struct source *source, struct arena *arena,
 		      struct safetensors *out, struct error *err);
 
-/* Read and parse the header of a source. EBADMSG, or EIO. */
+/* Read and parse the header of a source; the sentence names the file. EBADMSG,
+ * or EIO. */
 int safetensors_read(const struct source *source, struct arena *arena,
 		     struct safetensors *out, struct error *err);
 

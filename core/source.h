@@ -48,10 +48,10 @@ int source_read(const struct source *source, void *buf, size_t len,
 		uint64_t off, struct error *err);
 
 /*
- * What the content is, for cache keys. A blob of the Hugging Face cache is its
- * SHA-256 name; any other file is the hash of its size, mtime, header (the
- * first header_len bytes, up to 1 MiB of them) and 16 samples of 4 KiB. Computed
- * at the first call (reads the file), then remembered.
+ * What the content is, for cache keys: the hash of its size, its first MiB (the
+ * header, mostly), 16 samples of 4 KiB, and its SHA-256 name where it is a blob
+ * of the Hugging Face cache, else inode and mtime. Computed at the first call
+ * (reads the file), then remembered. EIO as for source_read().
  */
 int source_identity(const struct source *source, struct hash128 *identity,
 		    struct error *err);
