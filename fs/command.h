@@ -28,9 +28,4 @@ int command_failed(const struct error *err);
  * usage error, not a missing source. */
 int command_report_code(const char *recipe, const struct report *report);
 
-#define SIZE_TEXT_MAX 32
-
-/* "269 MB", "5.0 GB": powers of 1000. Returns text. */
-const char *size_text(uint64_t bytes, char text[SIZE_TEXT_MAX]);
-
 #endif

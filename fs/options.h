@@ -21,7 +21,6 @@
 
 #define OPTIONS_CACHE_MEM ((size_t)512 << 20)
 #define OPTIONS_CACHE_DISK 20000000000u
-#define OPTIONS_WORDS_MAX 65536 /* bytes of all the words of -o */
 
 /* Exit codes. */
 enum {
@@ -41,8 +40,9 @@ struct options {
 	bool foreground, debug, json, markdown, quiet;
 	char *mount_options; /* those of -o that are FUSE's, comma separated,
 			      * commas inside a value as "\,"; NULL: none */
-	struct engine_options engine; /* cache_dir: see cache_dir_owned */
-	char *cache_dir_owned;	      /* the default folder of the cache */
+	char *cache_dir; /* absolute: given, or the default; NULL: there is no
+			  * place for one */
+	struct engine_options engine; /* its cache_dir is the one above */
 };
 
 /* Groups of options, as bits: what a subcommand takes. */
@@ -79,12 +79,6 @@ void options_done(struct options *options);
 
 /* The options of these groups, one a line, for --help. */
 void options_print(FILE *out, unsigned groups);
-
-/*
- * "512M", "2GiB", "20 GB", "1.5G", a plain number of bytes: K M G T and KiB MiB
- * GiB TiB are powers of 1024; kB MB GB TB powers of 1000. False: not a size.
- */
-bool options_size(const char *text, uint64_t *bytes);
 
 /* The exit code for an error of core (see core/base/error.h). */
 int exit_code(int errno_code);
