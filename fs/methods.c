@@ -1,0 +1,229 @@
+/*
+ * `llmergefs methods`: what the tables of core/methods say, for people, for
+ * programs and for the README.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "core/json.h"
+#include "core/near.h"
+#include "fs/command.h"
+
+static const char *const type_names[] = {
+	[OPTION_FLOAT] = "float",
+	[OPTION_BOOL] = "bool",
+	[OPTION_INT] = "int",
+};
+
+static const char *const base_names[] = {
+	[BASE_UNUSED] = "unused",
+	[BASE_OPTIONAL] = "optional",
+	[BASE_REQUIRED] = "required",
+};
+
+static const char *scope_name(const struct method_option *option)
+{
+	return option->scope == OPTION_PER_MODEL ? "per model" : "global";
+}
+
+#define VALUE_TEXT_MAX 32
+
+static const char *value_text(const struct method_option *option, double value,
+			      char text[VALUE_TEXT_MAX])
+{
+	if (option->type == OPTION_BOOL)
+		return value != 0 ? "true" : "false";
+	snprintf(text, VALUE_TEXT_MAX, "%g", value);
+	return text;
+}
+
+/* "required", "0.5", or "none" where it may be left out. */
+static const char *fallback_text(const struct method_option *option,
+				 char text[VALUE_TEXT_MAX])
+{
+	if (option->required)
+		return "required";
+	if (isnan(option->fallback))
+		return "none";
+	return value_text(option, option->fallback, text);
+}
+
+static void print_range(FILE *out, const struct method_option *option)
+{
+	if (option->type == OPTION_BOOL ||
+	    (isinf(option->min) && isinf(option->max)))
+		return;
+	if (isinf(option->max))
+		fprintf(out, ", from %g", option->min);
+	else if (isinf(option->min))
+		fprintf(out, ", to %g", option->max);
+	else
+		fprintf(out, ", %g to %g", option->min, option->max);
+}
+
+/* "2 models", "1 to 3 models", "2 or more models". */
+static void print_models(FILE *out, const struct merge_method *method)
+{
+	if (method->models_max == METHOD_ANY_COUNT)
+		fprintf(out, "%zu or more models", method->models_min);
+	else if (method->models_max == method->models_min)
+		fprintf(out, "%zu model%s", method->models_min,
+			method->models_min == 1 ? "" : "s");
+	else
+		fprintf(out, "%zu to %zu models", method->models_min,
+			method->models_max);
+}
+
+/* --- text -------------------------------------------------------------- */
+
+static void print_option(const struct method_option *option)
+{
+	char text[VALUE_TEXT_MAX];
+
+	printf("    %-14s %s %s", option->name, scope_name(option),
+	       type_names[option->type]);
+	print_range(stdout, option);
+	printf(", %s%s\n", option->required ? "" : "default ",
+	       fallback_text(option, text));
+	printf("    %-14s %s\n", "", option->help);
+}
+
+static void print_method(const struct merge_method *method)
+{
+	printf("%s: %s\n    takes ", method->name, method->summary);
+	print_models(stdout, method);
+	printf("; base_model %s\n", base_names[method->base]);
+	for (size_t i = 0; i < method->options_count; i++)
+		print_option(&method->options[i]);
+}
+
+/* --- JSON -------------------------------------------------------------- */
+
+static void write_option_json(FILE *out, const struct method_option *option)
+{
+	fputs("{\"name\": ", out);
+	json_write_string(out, option->name);
+	fprintf(out, ", \"type\": \"%s\", \"scope\": \"%s\", \"required\": %s",
+		type_names[option->type],
+		option->scope == OPTION_PER_MODEL ? "model" : "global",
+		option->required ? "true" : "false");
+	fputs(", \"default\": ", out);
+	if (option->type == OPTION_BOOL && !isnan(option->fallback))
+		fputs(option->fallback != 0 ? "true" : "false", out);
+	else
+		json_write_number(out, option->fallback);
+	fputs(", \"min\": ", out);
+	json_write_number(out, option->min);
+	fputs(", \"max\": ", out);
+	json_write_number(out, option->max);
+	fputs(", \"help\": ", out);
+	json_write_string(out, option->help);
+	fputc('}', out);
+}
+
+static void write_method_json(FILE *out, const struct merge_method *method)
+{
+	fputs("{\"name\": ", out);
+	json_write_string(out, method->name);
+	fputs(", \"summary\": ", out);
+	json_write_string(out, method->summary);
+	fprintf(out, ", \"version\": %u, \"base_model\": \"%s\"",
+		method->version, base_names[method->base]);
+	fprintf(out,
+		", \"models_min\": %zu, \"models_max\": ", method->models_min);
+	if (method->models_max == METHOD_ANY_COUNT)
+		fputs("null", out);
+	else
+		fprintf(out, "%zu", method->models_max);
+	fputs(", \"options\": [", out);
+	for (size_t i = 0; i < method->options_count; i++) {
+		fputs(i ? ",\n      " : "\n      ", out);
+		write_option_json(out, &method->options[i]);
+	}
+	fputs("]}", out);
+}
+
+/* --- Markdown ---------------------------------------------------------- */
+
+static void print_markdown_option(const struct method_option *option)
+{
+	char text[VALUE_TEXT_MAX];
+
+	printf("`%s` (%s%s, %s)", option->name,
+	       option->scope == OPTION_PER_MODEL ? "per model, " : "",
+	       type_names[option->type], fallback_text(option, text));
+}
+
+static void print_markdown(const struct merge_method *method)
+{
+	printf("| `%s` | %s | ", method->name, method->summary);
+	print_models(stdout, method);
+	printf(" | %s | ", base_names[method->base]);
+	for (size_t i = 0; i < method->options_count; i++) {
+		fputs(i ? "<br>" : "", stdout);
+		print_markdown_option(&method->options[i]);
+	}
+	puts(" |");
+}
+
+/* --- all of them ------------------------------------------------------- */
+
+static bool is_wanted(const struct options *options,
+		      const struct merge_method *method)
+{
+	return !options->recipe || strcmp(options->recipe, method->name) == 0;
+}
+
+static void print_all(const struct options *options,
+		      void (*print)(const struct merge_method *method))
+{
+	for (size_t i = 0; i < method_count(); i++)
+		if (is_wanted(options, method_at(i)))
+			print(method_at(i));
+}
+
+static void print_json(const struct options *options)
+{
+	const char *comma = "";
+
+	fputs("{\"schema\": \"llmergefs-methods-1\", \"methods\": [", stdout);
+	for (size_t i = 0; i < method_count(); i++) {
+		if (!is_wanted(options, method_at(i)))
+			continue;
+		printf("%s\n    ", comma);
+		write_method_json(stdout, method_at(i));
+		comma = ",";
+	}
+	puts("\n]}");
+}
+
+static int fail_unknown(const char *name)
+{
+#define METHOD_NAME(name) #name,
+	static const char *const names[] = { METHODS(METHOD_NAME) };
+#undef METHOD_NAME
+	const char *near = near_name(name, names, ARRAY_LEN(names));
+	struct error err;
+
+	fail(&err, EINVAL, "there is no method \"%s\"%s%s%s", name,
+	     near ? "; did you mean \"" : "; `llmergefs methods` lists them",
+	     near ? near : "", near ? "\"?" : "");
+	return command_failed(&err);
+}
+
+int methods_main(const struct options *options)
+{
+	if (options->recipe && !method_by_name(options->recipe))
+		return fail_unknown(options->recipe);
+	if (options->json) {
+		print_json(options);
+	} else if (options->markdown) {
+		puts("| method | what it does | models | base_model | options "
+		     "|\n|---|---|---|---|---|");
+		print_all(options, print_markdown);
+	} else {
+		print_all(options, print_method);
+	}
+	return EXIT_OK;
+}
