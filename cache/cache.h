@@ -9,10 +9,10 @@
  *
  * Makers run on the pool, at most one a thread of it; the disk is read and
  * written there, too, so that a get never waits for it. The lock of the table
- *is not held while a maker runs, a waiter is called, or a file is touched. A
- *maker that no waiter is left for does not begin. A maker may get other keys
- *only of a lower class (a chunk asks for a state), so that waiting cannot go in
- *circles.
+ * is not held while a maker runs, a waiter is called, or a file is touched. A
+ * maker that no waiter is left for does not begin. A maker may get other keys
+ * only of a lower class (a chunk asks for a state), so that waiting cannot go
+ * in circles.
  *
  * Blobs in memory, those being made included, keep within memory_max, least
  * recently used first to go; those somebody holds a reference to stay until it

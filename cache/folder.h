@@ -1,0 +1,75 @@
+/*
+ * The folder of a cache, which any number of processes may share:
+ *
+ *	DIR/CACHEDIR.TAG	so that backups pass it by
+ *	DIR/account		its lock, and how much it holds
+ *	DIR/staging/<random>	being written, locked by its writer
+ *	DIR/states/<2>/<key>	objects; <2> are the first two digits of the
+ *	DIR/chunks/<2>/<key>	key, of which the name has all 32
+ *
+ * It must belong to the user, and be writable by nobody else: checksums guard
+ * against accidents, not against another who puts objects there. It is looked
+ *up by its path each time, so that one that is removed, or replaced, while it
+ *is in use is simply begun anew. All functions may be called from any thread.
+ */
+#ifndef LMFS_FOLDER_H
+#define LMFS_FOLDER_H
+
+#include "cache/cache.h"
+
+enum { FOLDER_FANOUT = 256, FOLDER_NAME_MAX = 64 };
+
+#define FOLDER_STAGING "staging"
+
+extern const char *const folder_class_dirs[CACHE_CLASSES];
+
+struct folder;
+
+/* The path of an object below the folder. */
+void folder_name(enum cache_class class, struct hash128 key,
+		 char name[FOLDER_NAME_MAX]);
+
+/* Touches nothing yet. NULL: no memory. */
+struct folder *folder_open(const char *dir, uint64_t bytes_max);
+void folder_close(struct folder *folder); /* NULL is fine */
+
+const char *folder_dir(const struct folder *folder);
+
+/* Make what is missing of it, and check it: 0, or -errno with a sentence. */
+int folder_prepare(struct folder *folder, struct error *err);
+
+/* The object that is asked for. */
+struct object {
+	enum cache_class class;
+	struct hash128 key;
+	size_t size; /* of its payload */
+};
+
+/*
+ * Read an object into data: 0; -ENOENT; -EBADMSG (it was a bad one, and is
+ * removed); or -errno.
+ */
+int folder_load(struct folder *folder, const struct object *object, void *data);
+
+/* A file being written. Not published, it goes when it is closed. */
+struct staged {
+	int root, fd; /* -1 when closed */
+	char name[FOLDER_NAME_MAX];
+};
+
+/*
+ * Reserve room for an object, and begin its file: 0 or -errno, as
+ * account_reserve(). The caller closes it.
+ */
+int folder_stage(struct folder *folder, const struct object *object,
+		 struct staged *staged);
+
+/* Give the file, which has been written, the name of its object. */
+int folder_publish(struct staged *staged, const struct object *object);
+
+void folder_unstage(struct folder *folder, struct staged *staged);
+
+/* Bytes that all processes hold there, as far as is known. */
+uint64_t folder_bytes(struct folder *folder);
+
+#endif

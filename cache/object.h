@@ -1,0 +1,29 @@
+/*
+ * One object on disk: a header of 64 bytes, then the payload as it is. Every
+ * byte of the header follows from the key and the payload, so that a reader
+ * checks it by making it anew: no flipped bit, wrong key or wrong length gets
+ * through, and there is nothing to parse.
+ */
+#ifndef LMFS_OBJECT_H
+#define LMFS_OBJECT_H
+
+#include "core/base/hash.h"
+
+enum { OBJECT_HEADER_BYTES = 64 };
+
+/*
+ * Fill `size` bytes at data from the file: 0, -EBADMSG where it is not the
+ * object that was asked for, whole and sound, or -errno.
+ */
+int object_read(int fd, struct hash128 key, void *data, size_t size);
+
+/* Write an object from the start of an empty file: 0 or -errno. */
+int object_write(int fd, struct hash128 key, const void *data, size_t size);
+
+/* Bytes of the file of a payload. */
+static inline uint64_t object_bytes(size_t size)
+{
+	return OBJECT_HEADER_BYTES + (uint64_t)size;
+}
+
+#endif
