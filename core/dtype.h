@@ -35,10 +35,10 @@ enum dtype {
 };
 
 struct dtype_info {
-	const char *name; /* in a safetensors header: "BF16" */
+	const char *name;  /* in a safetensors header: "BF16" */
 	const char *torch; /* in recipes and config.json: "bfloat16" */
-	unsigned bits; /* of one element */
-	bool arithmetic; /* has load and store kernels: F64 F32 F16 BF16 */
+	unsigned bits;	   /* of one element */
+	bool arithmetic;   /* has load and store kernels: F64 F32 F16 BF16 */
 };
 
 const struct dtype_info *dtype_info(enum dtype dtype);

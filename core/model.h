@@ -13,19 +13,21 @@
  *
  * Weights are model.safetensors.index.json with the shards that its weight_map
  * names (an index wins over a single file, as in mergekit), or
- * model.safetensors, or, with neither, one single *.safetensors of any name.
- * An index and its shards must agree, both ways.
+ * model.safetensors, or, with neither, the only *.safetensors.index.json or the
+ * only *.safetensors of the folder. An index and its shards must agree, both
+ * ways.
  */
 #ifndef LMFS_MODEL_H
 #define LMFS_MODEL_H
 
 #include "core/json.h"
+#include "core/layers.h"
 #include "core/safetensors.h"
 
 struct model_ref {
-	const char *path; /* "./a", "org/name" */
-	const char *revision; /* NULL: none given */
-	const char *lora; /* NULL: none given */
+	const char *path;		   /* "./a", "org/name" */
+	const char *revision;		   /* NULL: none given */
+	const char *lora;		   /* NULL: none given */
 	const char *override_architecture; /* NULL: none given */
 	const char *text; /* as the recipe spells it, for sentences */
 };
@@ -40,18 +42,12 @@ bool model_ref_equal(const struct model_ref *a, const struct model_ref *b);
 int model_ref_parse(const struct json *value, struct arena *arena,
 		    struct model_ref *ref, struct error *err);
 
-/* How many layers the names that begin with `prefix` have. */
-struct layer_span {
-	const char *prefix; /* "model.layers." : all before the first number */
-	size_t layers; /* greatest index + 1 */
-};
-
 struct model {
 	struct model_ref ref;
-	const char *dir; /* absolute */
+	const char *dir;	 /* absolute */
 	const char *config_text; /* config.json, NUL-terminated; NULL: none */
 	size_t config_len;
-	const struct json *config; /* NULL: none */
+	const struct json *config;	     /* NULL: none */
 	const struct tensor *const *tensors; /* in order of strcmp of names */
 	size_t count;
 	const struct layer_span *spans; /* in order of strcmp of prefixes */
@@ -72,21 +68,12 @@ const struct model *model_set_at(const struct model_set *set, size_t i);
  * files goes to the report, not the first only; NULL is returned if there was
  * any. A model that failed once is not reported twice.
  */
-const struct model *model_get(struct model_set *set, const struct model_ref *ref,
+const struct model *model_get(struct model_set *set,
+			      const struct model_ref *ref,
 			      struct report *report);
 
 /* By exact name; NULL: the model has none. */
 const struct tensor *model_tensor(const struct model *model, const char *name);
-
-/*
- * The layer index of a tensor's name: the first component that is all digits
- * and stands between two dots. True, and where the digits are; false: none.
- */
-struct layer_place {
-	size_t begin, end; /* of the digits in the name */
-	uint64_t layer;
-};
-bool layer_of_name(const char *name, struct layer_place *place);
 
 /* Layers of the span with this prefix (the len first bytes), 0: none. */
 size_t model_layers(const struct model *model, const char *prefix, size_t len);

@@ -33,7 +33,7 @@ struct tensor {
 	const char *name; /* as in the file */
 	enum dtype dtype;
 	struct shape shape;
-	uint64_t off; /* of the first byte, from the start of the file */
+	uint64_t off;  /* of the first byte, from the start of the file */
 	uint64_t size; /* bytes */
 	const struct source *source;
 };

@@ -17,10 +17,10 @@
 #include "core/base/error.h"
 #include "core/base/hash.h"
 
-struct source; /* opaque: path, size, mtime, device, inode, fd, identity */
+struct source;	   /* opaque: path, size, mtime, device, inode, fd, identity */
 struct source_set; /* owns all sources of a process */
 
-struct source_set *source_set_open(void); /* NULL: no memory */
+struct source_set *source_set_open(void);      /* NULL: no memory */
 void source_set_close(struct source_set *set); /* closes all; NULL is fine */
 
 /*
@@ -28,8 +28,8 @@ void source_set_close(struct source_set *set); /* closes all; NULL is fine */
  * It is stat-ed, not kept open. ENOENT: missing; EINVAL: not a regular file.
  * The path is made absolute, so that a later chdir() does no harm.
  */
-int source_get(struct source_set *set, const char *path,
-	       struct source **source, struct error *err);
+int source_get(struct source_set *set, const char *path, struct source **source,
+	       struct error *err);
 
 const char *source_path(const struct source *source);
 uint64_t source_size(const struct source *source);
