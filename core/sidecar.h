@@ -1,12 +1,13 @@
 /*
  * The files beside the weights, as the merged model's folder shows them:
  * config.json (changed where the recipe changes it), the recipe as
- * mergekit_config.yml, a model card README.md, and every other small file of the
- * donor with its subfolders: tokenizer, chat template, generation config,
- * remote code. Left out are other weights (*.safetensors *.bin *.gguf *.pt *.pth
+ * mergekit_config.yml, a model card README.md, and every other small file of
+ * the donor with its subfolders: tokenizer, chat template, generation config,
+ * remote code. Left out are other weights (*.safetensors *.bin *.gguf *.pt
+ * *.pth
  * *.ckpt *.h5 *.msgpack *.onnx *.npz, consolidated*, adapter_*, optimizer*,
- * training state), index files of weights, .git and other dot entries, and files
- * larger than SIDECAR_SIZE_MAX.
+ * training state), index files of weights, .git and other dot entries, and
+ * files larger than SIDECAR_SIZE_MAX.
  */
 #ifndef LMFS_SIDECAR_H
 #define LMFS_SIDECAR_H
