@@ -5,8 +5,8 @@
  * can be made first, on any machine, wherever the folders lie.
  *
  * XXH3-128 of (seed, position, block of RNG_BLOCK elements, XXH3-128 of the
- * name) keys a block; a keyed mix of 32 bits with two multiplications gives the
- * draw of an index in it. The generator can never change: every mask would.
+ * name) keys a block; a keyed 32-bit hash of the index in the block gives the
+ * draw. The generator can never change: every mask would.
  */
 #ifndef LMFS_RNG_H
 #define LMFS_RNG_H
@@ -33,12 +33,12 @@ struct rng_key rng_block_key(uint64_t seed, uint32_t position, const char *name,
  * bits; an element is kept with probability p where draw < rng_threshold(p). */
 static inline uint32_t rng_draw(struct rng_key key, uint32_t index)
 {
-	uint32_t x = index ^ key.k0;
+	uint32_t x = index * 0x9e3779b9u + key.k0;
 
 	x ^= x >> 16;
 	x *= 0x7feb352du;
 	x ^= x >> 15;
-	x += key.k1;
+	x ^= key.k1;
 	x *= 0x846ca68bu;
 	x ^= x >> 16;
 	return x;

@@ -1,0 +1,109 @@
+#include "core/merge.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "core/feed.h"
+
+/* A range of bytes in the making. */
+struct making {
+	const struct feed *feed;
+	const struct merge_method *method;
+	const void *state;
+	uint64_t off, end;  /* in the tensor */
+	unsigned char *out; /* of the byte at off */
+	uint64_t *nonfinite;
+};
+
+/* The bytes of a tile that lie in the range. */
+static void store_part(const struct making *making, const struct tile *tile,
+		       size_t size)
+{
+	unsigned char stored[TILE_ELEMENTS * sizeof(double)];
+	uint64_t begin = tile->first * size;
+	uint64_t end = begin + tile->count * size;
+	uint64_t from = max_u64(begin, making->off);
+	uint64_t to = min_u64(end, making->end);
+
+	assert(tile->count * size <= sizeof(stored));
+	making->feed->kernels->store[making->feed->job->dtype](
+		stored, tile->out, tile->count);
+	memcpy(making->out + (from - making->off), stored + (from - begin),
+	       to - from);
+}
+
+static void make_tile(void *ctx, const struct tile *tile)
+{
+	const struct making *making = ctx;
+	const struct job *job = making->feed->job;
+	size_t size = dtype_info(job->dtype)->bits / 8;
+	uint64_t begin = tile->first * size;
+
+	if (making->method->tile)
+		making->method->tile(&job->args, making->state, tile);
+	else
+		making->method->rows(&job->args, making->state, tile);
+	if (making->nonfinite)
+		*making->nonfinite += feed_made_nonfinite(making->feed, tile);
+	if (begin < making->off || begin + tile->count * size > making->end)
+		store_part(making, tile, size);
+	else
+		making->feed->kernels->store[job->dtype](
+			making->out + (begin - making->off), tile->out,
+			tile->count);
+}
+
+static int copy_bytes(const struct job *job, uint64_t off, size_t len,
+		      void *out, struct error *err)
+{
+	const struct tensor *tensor = job->inputs[0].tensor;
+
+	return source_read(tensor->source, out, len, tensor->off + off, err);
+}
+
+static int make_bytes(struct making *making, struct error *err)
+{
+	const struct job *job = making->feed->job;
+	size_t size = dtype_info(job->dtype)->bits / 8;
+	uint64_t first = making->off / size;
+	uint64_t last = (making->end + size - 1) / size;
+
+	assert(job->kind != JOB_ROWS ||
+	       (making->off / size) % job->args.cols == 0);
+	return feed_run(making->feed, first, last - first, err);
+}
+
+int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
+		uint64_t off, size_t len, void *out,
+		struct merge_scratch *scratch, uint64_t *nonfinite,
+		struct error *err)
+{
+	struct feed feed = {
+		.job = job,
+		.kernels = kernels_at(level),
+		.scratch = scratch,
+		.rows = job->kind == JOB_ROWS,
+		.take = make_tile,
+	};
+	struct making making = {
+		.feed = &feed,
+		.state = state,
+		.off = off,
+		.end = off + len,
+		.out = out,
+		.nonfinite = nonfinite,
+	};
+	int rc;
+
+	assert(off <= job->size && len <= job->size - off);
+	if (!len)
+		return 0;
+	if (job->kind == JOB_COPY) {
+		rc = copy_bytes(job, off, len, out, err);
+	} else {
+		making.method = method_for_level(job->method, level);
+		feed.ctx = &making;
+		rc = make_bytes(&making, err);
+	}
+	return rc ? fail_in(err, rc, "%s", job->name) : 0;
+}

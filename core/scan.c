@@ -1,0 +1,307 @@
+/*
+ * Passes over the inputs of a job, for reductions. Blocks of
+ * SCAN_BLOCK_ELEMENTS are spread over the pool; each goes into a partial of its
+ * own, and partials are folded in the order of blocks, a window of them at a
+ * time, so that memory does not grow with the tensor and a floating sum is the
+ * same for any number of threads. Counts that commute have one partial a thread
+ * instead.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/feed.h"
+
+#define WINDOW_BLOCKS 256
+#define PARTIAL_ALIGN 64
+
+/* What a thread needs to work on a block; idle ones wait in a list. */
+struct worker {
+	struct worker *next;
+	struct merge_scratch *scratch;
+	void *partial; /* where the step commutes; NULL before its first block
+			*/
+};
+
+/* The part of a scan that threads change. */
+struct scan_shared {
+	pthread_mutex_t lock; /* of all but the flag */
+	struct worker *idle;
+	int rc; /* of the first failure, with its sentence */
+	struct error *err;
+	atomic_bool failed; /* later blocks need not be read */
+};
+
+struct scan {
+	const struct job *job;
+	const struct kernels *kernels;
+	struct pool *pool;
+	struct scan_shared *shared;
+};
+
+/* One scan_run(), or one window of it. */
+struct pass {
+	const struct scan *scan;
+	const struct scan_step *step;
+	uint64_t first, end;	 /* elements */
+	size_t partial_size;	 /* rounded up: no two share a cache line */
+	unsigned char *partials; /* of the blocks; NULL: one a worker */
+};
+
+static void worker_close(struct worker *worker)
+{
+	merge_scratch_close(worker->scratch);
+	free(worker->partial);
+	free(worker);
+}
+
+static struct worker *worker_open(void)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return NULL;
+	worker->scratch = merge_scratch_open();
+	if (worker->scratch)
+		return worker;
+	worker_close(worker);
+	return NULL;
+}
+
+static struct worker *worker_take(struct scan_shared *shared)
+{
+	struct worker *worker;
+
+	pthread_mutex_lock(&shared->lock);
+	worker = shared->idle;
+	if (worker)
+		shared->idle = worker->next;
+	pthread_mutex_unlock(&shared->lock);
+	return worker ? worker : worker_open();
+}
+
+static void worker_give(struct scan_shared *shared, struct worker *worker)
+{
+	pthread_mutex_lock(&shared->lock);
+	worker->next = shared->idle;
+	shared->idle = worker;
+	pthread_mutex_unlock(&shared->lock);
+}
+
+/* The first failure is the one that is told. */
+static void scan_fail(struct scan_shared *shared, int rc,
+		      const struct error *err)
+{
+	pthread_mutex_lock(&shared->lock);
+	if (!shared->rc) {
+		shared->rc = rc;
+		if (shared->err)
+			*shared->err = *err;
+	}
+	pthread_mutex_unlock(&shared->lock);
+	atomic_store(&shared->failed, true);
+}
+
+static void *partial_alloc(size_t size)
+{
+	void *partial = aligned_alloc(PARTIAL_ALIGN, size);
+
+	if (partial)
+		memset(partial, 0, size);
+	return partial;
+}
+
+struct adding {
+	const struct pass *pass;
+	void *partial;
+};
+
+static void add_tile(void *ctx, const struct tile *tile)
+{
+	const struct adding *adding = ctx;
+	const struct scan_step *step = adding->pass->step;
+	struct tile seen = *tile;
+
+	seen.out = NULL;
+	step->add(&adding->pass->scan->job->args, &seen, step->ctx,
+		  adding->partial);
+}
+
+static int work_on_block(const struct pass *pass, struct worker *worker,
+			 size_t i, struct error *err)
+{
+	uint64_t first = pass->first + (uint64_t)i * SCAN_BLOCK_ELEMENTS;
+	uint64_t end = min_u64(pass->end, first + SCAN_BLOCK_ELEMENTS);
+	struct adding adding = { .pass = pass };
+	struct feed feed = {
+		.job = pass->scan->job,
+		.kernels = pass->scan->kernels,
+		.scratch = worker->scratch,
+		.take = add_tile,
+		.ctx = &adding,
+	};
+
+	if (pass->partials) {
+		adding.partial = pass->partials + i * pass->partial_size;
+		return feed_run(&feed, first, end - first, err);
+	}
+	if (!worker->partial)
+		worker->partial = partial_alloc(pass->partial_size);
+	if (!worker->partial)
+		return fail(err, ENOMEM, "no memory for a reduction");
+	adding.partial = worker->partial;
+	return feed_run(&feed, first, end - first, err);
+}
+
+static void run_block(void *ctx, size_t i)
+{
+	const struct pass *pass = ctx;
+	struct scan_shared *shared = pass->scan->shared;
+	struct worker *worker;
+	struct error err;
+	int rc;
+
+	if (atomic_load(&shared->failed))
+		return;
+	worker = worker_take(shared);
+	if (!worker) {
+		rc = fail(&err, ENOMEM, "no memory for a reduction");
+		scan_fail(shared, rc, &err);
+		return;
+	}
+	rc = work_on_block(pass, worker, i, &err);
+	if (rc)
+		scan_fail(shared, rc, &err);
+	worker_give(shared, worker);
+}
+
+static size_t blocks_of(const struct pass *pass)
+{
+	uint64_t count = pass->end - pass->first;
+
+	return (count + SCAN_BLOCK_ELEMENTS - 1) / SCAN_BLOCK_ELEMENTS;
+}
+
+/* Fold the partials of all workers, and leave them without. */
+static void fold_workers(const struct pass *pass, void *total)
+{
+	const struct scan *scan = pass->scan;
+
+	for (struct worker *w = scan->shared->idle; w; w = w->next) {
+		if (w->partial && !scan->shared->rc)
+			pass->step->fold(&scan->job->args, pass->step->ctx,
+					 total, w->partial);
+		free(w->partial);
+		w->partial = NULL;
+	}
+}
+
+static void run_commuting(struct pass *pass, void *total)
+{
+	pool_each(pass->scan->pool, blocks_of(pass), run_block, pass);
+	fold_workers(pass, total);
+}
+
+static void run_window(struct pass *window, void *total)
+{
+	const struct scan *scan = window->scan;
+	size_t blocks = blocks_of(window);
+
+	memset(window->partials, 0, blocks * window->partial_size);
+	pool_each(scan->pool, blocks, run_block, window);
+	for (size_t i = 0; i < blocks && !scan->shared->rc; i++)
+		window->step->fold(&scan->job->args, window->step->ctx, total,
+				   window->partials + i * window->partial_size);
+}
+
+static void run_ordered(struct pass *pass, void *total)
+{
+	size_t window = min_u64(blocks_of(pass), WINDOW_BLOCKS);
+	AUTO_FREE void *partials = partial_alloc(window * pass->partial_size);
+	struct pass part = *pass;
+	struct error err;
+
+	if (!partials) {
+		scan_fail(pass->scan->shared,
+			  fail(&err, ENOMEM, "no memory for a reduction"),
+			  &err);
+		return;
+	}
+	part.partials = partials;
+	for (; part.first < pass->end && !pass->scan->shared->rc;
+	     part.first = part.end) {
+		part.end = min_u64(pass->end,
+				   part.first + window * SCAN_BLOCK_ELEMENTS);
+		run_window(&part, total);
+	}
+}
+
+int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
+	     const struct scan_step *step, void *total)
+{
+	struct pass pass = {
+		.scan = scan,
+		.step = step,
+		.first = first,
+		.end = first + count,
+		.partial_size = round_up_u64(step->partial_size, PARTIAL_ALIGN),
+	};
+
+	assert(first % SCAN_BLOCK_ELEMENTS == 0);
+	assert(pass.end <= scan->job->elements);
+	if (!count || scan->shared->rc)
+		return scan->shared->rc;
+	if (step->commutes)
+		run_commuting(&pass, total);
+	else
+		run_ordered(&pass, total);
+	return scan->shared->rc;
+}
+
+static int reduce(const struct job *job, enum cpu_level level,
+		  const struct scan *scan, void *state)
+{
+	const struct merge_method *method =
+		method_for_level(job->method, level);
+	AUTO_FREE void *scratch = NULL;
+	size_t size = 0;
+	struct error err;
+
+	if (method->scratch_size)
+		size = method->scratch_size(&job->args);
+	if (size)
+		scratch = partial_alloc(round_up_u64(size, PARTIAL_ALIGN));
+	if (size && !scratch) {
+		scan_fail(scan->shared,
+			  fail(&err, ENOMEM, "no memory for a reduction"),
+			  &err);
+		return -ENOMEM;
+	}
+	memset(state, 0, job->state_size);
+	return method->reduce(&job->args, scan, state, scratch);
+}
+
+int merge_state(const struct job *job, enum cpu_level level, struct pool *pool,
+		void *state, struct error *err)
+{
+	struct scan_shared shared = {
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.err = err,
+	};
+	struct scan scan = {
+		.job = job,
+		.kernels = kernels_at(level),
+		.pool = pool,
+		.shared = &shared,
+	};
+	int rc = reduce(job, level, &scan, state);
+
+	while (shared.idle) {
+		struct worker *worker = shared.idle;
+
+		shared.idle = worker->next;
+		worker_close(worker);
+	}
+	return rc ? fail_in(err, rc, "%s", job->name) : 0;
+}
