@@ -16,6 +16,7 @@
 
 #define JSON_DEPTH_MAX 64
 #define JSON_TEXT_MAX (100u << 20)
+#define JSON_VALUES_MAX (4u << 20) /* values in one text */
 
 enum json_type {
 	JSON_NULL,
@@ -41,7 +42,8 @@ struct json {
 
 /*
  * Parse len bytes. On failure the sentence says what is wrong and at which line
- * and column; the caller adds the file's name.
+ * and column (-EINVAL), or that there is no memory (-ENOMEM); the caller adds
+ * the file's name.
  */
 int json_parse(const char *text, size_t len, struct arena *arena,
 	       struct json **tree, struct error *err);
@@ -53,10 +55,13 @@ const struct json *json_member(const struct json *object, const char *name);
 /* The string of a member, else NULL where it is absent or no string. */
 const char *json_member_string(const struct json *object, const char *name);
 
-/* A whole number in [0, 2^53]: true and *value. */
+/*
+ * A whole number in [0, 2^53), written without point or exponent: true and
+ * *number. (2^53 is where larger ones begin to be read as their neighbours.)
+ */
 bool json_u64(const struct json *value, uint64_t *number);
 
-/* "object", "a list", ... for sentences. */
+/* "an object", "a list", ... for sentences. */
 const char *json_type_name(enum json_type type);
 
 /*
@@ -72,8 +77,10 @@ char *json_canonical(const struct json *tree);
  */
 void json_write_string(FILE *out, const char *text);
 
-/* Shortest decimal text that reads back as exactly this finite number; nan and
- * infinities are written as null. */
+/*
+ * The fewest digits that read back as exactly this finite number; whole numbers
+ * below 2^53 have no exponent. NaN and infinities are written as null.
+ */
 void json_write_number(FILE *out, double number);
 
 /* Write a tree, members in their own order, indented by `indent` blanks a
