@@ -1,0 +1,63 @@
+#include "fs/output.h"
+
+#include <errno.h>
+
+static int by_path(const void *a, const void *b)
+{
+	const struct output_file *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+int outputs_init(struct outputs *outputs, const struct lens *lens,
+		 struct error *err)
+{
+	const struct layout *layout = lens->layout;
+	const struct sidecars *sidecars = lens->sidecars;
+	struct output_file *files =
+		calloc(layout->count + sidecars->count, sizeof(*files));
+	size_t count = 0;
+
+	*outputs = (struct outputs){ .lens = lens, .files = files };
+	if (!files)
+		return fail(err, ENOMEM, "no memory for the list of files");
+	for (size_t i = 0; i < layout->count; i++)
+		files[count++] =
+			(struct output_file){ .path = layout->files[i].name,
+					      .size = layout->files[i].size,
+					      .shard = &layout->files[i] };
+	for (size_t i = 0; i < sidecars->count; i++)
+		files[count++] =
+			(struct output_file){ .path = sidecars->files[i].path,
+					      .size = sidecars->files[i].size,
+					      .sidecar = &sidecars->files[i] };
+	qsort(files, count, sizeof(*files), by_path);
+	outputs->count = count;
+	for (size_t i = 0; i < count; i++)
+		if (!add_u64(outputs->bytes, files[i].size, &outputs->bytes))
+			return fail(err, EINVAL,
+				    "the merged model has more than 2^64 "
+				    "bytes");
+	return 0;
+}
+
+void outputs_done(struct outputs *outputs)
+{
+	free(outputs->files);
+	*outputs = (struct outputs){ 0 };
+}
+
+int output_read(struct engine *engine, const struct outputs *outputs,
+		const struct output_file *file, uint64_t off, size_t len,
+		void *buf, struct error *err)
+{
+	if (len == 0)
+		return 0;
+	if (file->shard)
+		return engine_read_wait(engine, outputs->lens, file->shard, off,
+					len, buf, err);
+	if (file->sidecar->source)
+		return source_read(file->sidecar->source, buf, len, off, err);
+	memcpy(buf, file->sidecar->text + off, len);
+	return 0;
+}
