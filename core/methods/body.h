@@ -27,13 +27,68 @@
 #define METHOD_SYMBOL(name) METHOD_PASTE(name##_method, CPU_LEVEL)
 
 /* METHOD(linear) = { .name = "linear", ... }; at the end of the file. */
-#define METHOD(name)                                                           \
-	extern const struct merge_method METHOD_SYMBOL(name);                  \
+#define METHOD(name)                                          \
+	extern const struct merge_method METHOD_SYMBOL(name); \
 	const struct merge_method METHOD_SYMBOL(name)
 
 static inline float R(float x)
 {
 	return x;
+}
+
+static inline uint32_t float_bits(float x)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &x, sizeof(bits));
+	return bits;
+}
+
+static inline float float_from_bits(uint32_t bits)
+{
+	float x;
+
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+static inline double lanes_total(const double lanes[LANES])
+{
+	double total = 0;
+
+	for (size_t j = 0; j < LANES; j++)
+		total += lanes[j];
+	return total;
+}
+
+/*
+ * Sums over a tile of a scan, which begins at a multiple of LANES: of products,
+ * and of magnitudes.
+ */
+static inline double lanes_dot(const float *a, const float *b, size_t count)
+{
+	double lanes[LANES] = { 0 };
+	size_t k = 0;
+
+	for (; k + LANES <= count; k += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			lanes[j] += (double)a[k + j] * (double)b[k + j];
+	for (size_t j = 0; k + j < count; j++)
+		lanes[j] += (double)a[k + j] * (double)b[k + j];
+	return lanes_total(lanes);
+}
+
+static inline double lanes_abs(const float *x, size_t count)
+{
+	double lanes[LANES] = { 0 };
+	size_t k = 0;
+
+	for (; k + LANES <= count; k += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			lanes[j] += (double)fabsf(x[k + j]);
+	for (size_t j = 0; k + j < count; j++)
+		lanes[j] += (double)fabsf(x[k + j]);
+	return lanes_total(lanes);
 }
 
 #endif

@@ -1,0 +1,32 @@
+/*
+ * dare_linear: task arithmetic over task vectors whose elements are dropped at
+ * random; the formulas are in dare.h and task_family.h.
+ */
+#include "core/methods/dare.h"
+
+static void dare_linear_tile(const struct method_args *args, const void *state,
+			     const struct tile *tile)
+{
+	task_sum(args, state, tile, dare_sparsify);
+}
+
+static const struct method_option options[TASK_OPTIONS_COUNT] =
+	TASK_OPTIONS(0, DARE_DENSITY_HELP, 0, 1);
+
+METHOD(dare_linear) = {
+	.name = "dare_linear",
+	.summary = "task vectors with elements dropped at random, summed",
+	.version = 1,
+	.base = BASE_REQUIRED,
+	.models_min = 0,
+	.models_max = METHOD_ANY_COUNT,
+	.missing = MISSING_PRESENT,
+	.draws = true,
+	.options = options,
+	.options_count = ARRAY_LEN(options),
+	.unchanged = task_unchanged,
+	.state_size = dare_state_size,
+	.scratch_size = dare_scratch_size,
+	.reduce = dare_reduce,
+	.tile = dare_linear_tile,
+};

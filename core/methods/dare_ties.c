@@ -1,0 +1,33 @@
+/*
+ * dare_ties: sign election over task vectors whose elements are dropped at
+ * random; the formulas are in dare.h and task_family.h.
+ */
+#include "core/methods/dare.h"
+
+static void dare_ties_tile(const struct method_args *args, const void *state,
+			   const struct tile *tile)
+{
+	task_elect(args, state, tile, dare_sparsify);
+}
+
+static const struct method_option options[TASK_OPTIONS_COUNT] =
+	TASK_OPTIONS(0, DARE_DENSITY_HELP, 0, 1);
+
+METHOD(dare_ties) = {
+	.name = "dare_ties",
+	.summary =
+		"task vectors with elements dropped at random, signs elected",
+	.version = 1,
+	.base = BASE_REQUIRED,
+	.models_min = 0,
+	.models_max = METHOD_ANY_COUNT,
+	.missing = MISSING_PRESENT,
+	.draws = true,
+	.options = options,
+	.options_count = ARRAY_LEN(options),
+	.unchanged = task_unchanged,
+	.state_size = dare_state_size,
+	.scratch_size = dare_scratch_size,
+	.reduce = dare_reduce,
+	.tile = dare_ties_tile,
+};

@@ -1,0 +1,113 @@
+/*
+ * linear: a weighted sum (Wortsman et al., "Model soups", 2022).
+ *
+ *	out = (sum_i w_i x_i) / W	W = sum_i w_i, or 1 without `normalize`
+ *
+ * The sum is a chain of fused multiply-adds in the order of the recipe, from
+ * zero. W is added up in the order of PyTorch's sum of a short binary32 vector,
+ * so that a normalised merge, too, is mergekit's to the bit.
+ */
+#include "core/methods/body.h"
+
+enum { LINEAR_WEIGHT, LINEAR_NORMALIZE };
+
+#define SUM_CHAINS 4
+#define SUM_LANES 8
+
+/*
+ * Vectors of `lanes` weights go to four chains in turn, the last few of them to
+ * the first chain; the result is lane j of the chains' total.
+ */
+static float weight_chains(const float *w, size_t vectors, size_t lanes,
+			   size_t j)
+{
+	float chain[SUM_CHAINS] = { 0 };
+	size_t whole = vectors - vectors % SUM_CHAINS;
+
+	for (size_t v = 0; v < vectors; v++)
+		chain[v < whole ? v % SUM_CHAINS : 0] += w[v * lanes + j];
+	return ((chain[0] + chain[1]) + chain[2]) + chain[3];
+}
+
+static float weight_sum(const struct method_args *args)
+{
+	float w[METHOD_INPUTS_MAX];
+	size_t n = args->inputs;
+	float sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		w[i] = (float)method_value(args, LINEAR_WEIGHT, i);
+	if (n < SUM_LANES)
+		return weight_chains(w, n, 1, 0);
+	for (size_t i = n - n % SUM_LANES; i < n; i++)
+		sum += w[i];
+	for (size_t j = 0; j < SUM_LANES; j++)
+		sum += weight_chains(w, n / SUM_LANES, SUM_LANES, j);
+	return sum;
+}
+
+static void linear_tile(const struct method_args *args, const void *state,
+			const struct tile *tile)
+{
+	float *out = tile->out;
+	float total;
+
+	memset(out, 0, tile->count * sizeof(*out));
+	for (size_t i = 0; i < args->inputs; i++) {
+		float w = (float)method_value(args, LINEAR_WEIGHT, i);
+		const float *x = tile->in[i];
+
+		for (size_t k = 0; k < tile->count; k++)
+			out[k] = fmaf(x[k], w, out[k]);
+	}
+	if (!method_value(args, LINEAR_NORMALIZE, 0))
+		return;
+	total = weight_sum(args);
+	for (size_t k = 0; k < tile->count; k++)
+		out[k] = out[k] / total;
+}
+
+static const char *check(const struct method_args *args)
+{
+	if (method_value(args, LINEAR_NORMALIZE, 0) && weight_sum(args) == 0)
+		return "the weights sum to 0, so that they cannot be "
+		       "normalised; change them or set normalize: false";
+	return NULL;
+}
+
+static const struct method_option options[] = {
+	[LINEAR_WEIGHT] = {
+		.name = "weight",
+		.type = OPTION_FLOAT,
+		.scope = OPTION_PER_MODEL,
+		.required = true,
+		.fallback = OPTION_UNSET,
+		.min = -INFINITY,
+		.max = INFINITY,
+		.help = "share of this model in the sum",
+	},
+	[LINEAR_NORMALIZE] = {
+		.name = "normalize",
+		.type = OPTION_BOOL,
+		.scope = OPTION_GLOBAL,
+		.fallback = 1,
+		.min = 0,
+		.max = 1,
+		.help = "divide by the sum of the weights",
+	},
+};
+
+METHOD(linear) = {
+	.name = "linear",
+	.summary = "weighted average of any number of models",
+	.version = 1,
+	.base = BASE_UNUSED,
+	.base_has_options = true,
+	.models_min = 1,
+	.models_max = METHOD_ANY_COUNT,
+	.missing = MISSING_PRESENT,
+	.options = options,
+	.options_count = ARRAY_LEN(options),
+	.check = check,
+	.tile = linear_tile,
+};

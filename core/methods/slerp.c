@@ -1,0 +1,151 @@
+/*
+ * slerp: spherical linear interpolation of two tensors, each as one vector
+ * (K. Shoemake, "Animating Rotation with Quaternion Curves", 1985), v0 being
+ * the base's whichever is listed first.
+ *
+ *	d = v0.v1 / (|v0| |v1|), within [-1, 1]		theta = acos d
+ *	out = v0 sin((1-t) theta) / sin theta + v1 sin(t theta) / sin theta
+ *
+ * Where |d| > 0.9995 the two are interpolated linearly. A norm of at most 1e-8
+ * counts as 1. The vectors keep their lengths.
+ *
+ * The scalars of a tensor are rounded to binary32 after every step, as in
+ * mergekit. They come from the C library's double functions: its last bit of a
+ * double varies between versions, but is far below what the rounding keeps.
+ */
+#include "core/methods/body.h"
+
+enum { SLERP_T };
+
+#define SLERP_NORM_MIN 1e-8f
+#define SLERP_PARALLEL 0.9995f
+
+struct slerp_state {
+	double square[2]; /* |v0|^2, |v1|^2 */
+	double dot;
+};
+
+struct slerp_weights {
+	float w[2];
+};
+
+static size_t other(const struct method_args *args)
+{
+	return 1 - args->base;
+}
+
+static size_t state_size(const struct method_args *args)
+{
+	return sizeof(struct slerp_state);
+}
+
+static void add(const struct method_args *args, const struct tile *tile,
+		const void *ctx, void *partial)
+{
+	const float *v0 = tile->in[args->base];
+	const float *v1 = tile->in[other(args)];
+	struct slerp_state *sum = partial;
+
+	sum->square[0] += lanes_dot(v0, v0, tile->count);
+	sum->square[1] += lanes_dot(v1, v1, tile->count);
+	sum->dot += lanes_dot(v0, v1, tile->count);
+}
+
+static void fold(const struct method_args *args, const void *ctx, void *total,
+		 const void *partial)
+{
+	const struct slerp_state *part = partial;
+	struct slerp_state *sum = total;
+
+	sum->square[0] += part->square[0];
+	sum->square[1] += part->square[1];
+	sum->dot += part->dot;
+}
+
+static int reduce(const struct method_args *args, const struct scan *scan,
+		  void *state, void *scratch)
+{
+	const struct scan_step step = {
+		.partial_size = sizeof(struct slerp_state),
+		.add = add,
+		.fold = fold,
+	};
+
+	return scan_run(scan, 0, args->elements, &step, state);
+}
+
+static float norm_of(double square)
+{
+	float norm = (float)sqrt(square);
+
+	return norm <= SLERP_NORM_MIN ? 1 : norm;
+}
+
+/* NaN stays NaN. */
+static float clamp_cosine(float d)
+{
+	if (d > 1)
+		return 1;
+	return d < -1 ? -1 : d;
+}
+
+static float sine(float angle)
+{
+	return (float)sin(angle);
+}
+
+static struct slerp_weights weights_of(const struct slerp_state *state, float t)
+{
+	double lengths = (double)norm_of(state->square[0]) *
+			 (double)norm_of(state->square[1]);
+	float d = clamp_cosine((float)(state->dot / lengths));
+	float theta;
+
+	if (fabsf(d) > SLERP_PARALLEL)
+		return (struct slerp_weights){ { 1 - t, t } };
+	theta = (float)acos(d);
+	return (struct slerp_weights){ {
+		sine((1 - t) * theta) / sine(theta),
+		sine(t * theta) / sine(theta),
+	} };
+}
+
+static void slerp_tile(const struct method_args *args, const void *state,
+		       const struct tile *tile)
+{
+	float t = (float)method_value(args, SLERP_T, 0);
+	struct slerp_weights weights = weights_of(state, t);
+	const float *v0 = tile->in[args->base];
+	const float *v1 = tile->in[other(args)];
+
+	for (size_t k = 0; k < tile->count; k++)
+		tile->out[k] = weights.w[0] * v0[k] + weights.w[1] * v1[k];
+}
+
+static const struct method_option options[] = {
+	[SLERP_T] = {
+		.name = "t",
+		.type = OPTION_FLOAT,
+		.scope = OPTION_GLOBAL,
+		.required = true,
+		.fallback = OPTION_UNSET,
+		.min = -INFINITY,
+		.max = INFINITY,
+		.help = "0 is the base, 1 the other model",
+	},
+};
+
+METHOD(slerp) = {
+	.name = "slerp",
+	.summary = "spherical interpolation between the base and one model",
+	.version = 1,
+	.base = BASE_REQUIRED,
+	.models_min = 1,
+	.models_max = 1,
+	.missing = MISSING_LONE,
+	.options = options,
+	.options_count = ARRAY_LEN(options),
+	.state_size = state_size,
+	.reduce = reduce,
+	.tile = slerp_tile,
+};

@@ -1,0 +1,251 @@
+/*
+ * What task_arithmetic, ties and dare share (Ilharco et al., "Editing Models
+ * with Task Arithmetic", 2023): task vectors of the models other than the base,
+ *
+ *	delta_i = x_i - base		made sparse, as the method does
+ *	wd_i = w_i delta_i
+ *	mixed = sum_i m_i wd_i		div = sum_i m_i w_i
+ *	out = base + lambda mixed	normalize: lambda mixed / div
+ *
+ * where m_i is 1 without election; with election (Yadav et al., "TIES-Merging",
+ * 2023) it is 1 for the models whose wd_i has the sign of sum_i wd_i, where a
+ * sum of 0 counts as positive, and 0 for all others and for wd_i = 0. A divisor
+ * that is 0 (without election: below 1e-8) is replaced by 1.
+ *
+ * Sums start from 0 and follow the order of the recipe. What is not kept is
+ * multiplied by 0, so that an infinity among it makes a NaN, as in mergekit.
+ */
+#ifndef LMFS_METHODS_TASK_FAMILY_H
+#define LMFS_METHODS_TASK_FAMILY_H
+
+#include "core/methods/body.h"
+
+#define TASK_DIVISOR_MIN 1e-8f
+#define TASK_NORM_MIN 1e-7f
+
+enum task_option {
+	TASK_WEIGHT,
+	TASK_DENSITY,
+	TASK_NORMALIZE,
+	TASK_RESCALE,
+	TASK_LAMBDA,
+	TASK_INT8_MASK,
+	TASK_OPTIONS_COUNT
+};
+
+/* The options of a method of the family: what differs between them. */
+#define TASK_OPTIONS(density_min, density_help, normalize, rescale)              \
+	{                                                                        \
+		[TASK_WEIGHT] = {                                              \
+			.name = "weight",                                      \
+			.type = OPTION_FLOAT,                                  \
+			.scope = OPTION_PER_MODEL,                             \
+			.required = true,                                      \
+			.fallback = OPTION_UNSET,                              \
+			.min = -INFINITY,                                      \
+			.max = INFINITY,                                       \
+			.help = "factor of this model's task vector",          \
+		},                                                             \
+		[TASK_DENSITY] = {                                             \
+			.name = "density",                                     \
+			.type = OPTION_FLOAT,                                  \
+			.scope = OPTION_PER_MODEL,                             \
+			.in_state = true,                                      \
+			.fallback = 1,                                         \
+			.min = (density_min),                                  \
+			.max = INFINITY,                                       \
+			.help = (density_help),                                \
+		},                                                             \
+		[TASK_NORMALIZE] = {                                           \
+			.name = "normalize",                                   \
+			.type = OPTION_BOOL,                                   \
+			.scope = OPTION_GLOBAL,                                \
+			.fallback = (normalize),                               \
+			.min = 0,                                              \
+			.max = 1,                                              \
+			.help = "divide by the sum of the weights",            \
+		},                                                             \
+		[TASK_RESCALE] = {                                             \
+			.name = "rescale",                                     \
+			.type = OPTION_BOOL,                                   \
+			.scope = OPTION_GLOBAL,                                \
+			.in_state = true,                                      \
+			.fallback = (rescale),                                 \
+			.min = 0,                                              \
+			.max = 1,                                              \
+			.help = "give a sparse task vector its L1 norm back",  \
+		},                                                             \
+		[TASK_LAMBDA] = {                                              \
+			.name = "lambda",                                      \
+			.type = OPTION_FLOAT,                                  \
+			.scope = OPTION_GLOBAL,                                \
+			.fallback = 1,                                         \
+			.min = -INFINITY,                                      \
+			.max = INFINITY,                                       \
+			.help = "factor of the sum of all task vectors",       \
+		},                                                             \
+		[TASK_INT8_MASK] = {                                           \
+			.name = "int8_mask",                                   \
+			.type = OPTION_BOOL,                                   \
+			.scope = OPTION_GLOBAL,                                \
+			.fallback = 0,                                         \
+			.min = 0,                                              \
+			.max = 1,                                              \
+			.help = "accepted, as in mergekit; changes nothing",   \
+		}, \
+	}
+
+/* Only the base is left: the result is its bytes. */
+static inline size_t task_unchanged(const struct method_args *args)
+{
+	return args->inputs == 1 ? args->base : METHOD_CHANGED;
+}
+
+static inline double task_density(const struct method_args *args, size_t i)
+{
+	return method_value(args, TASK_DENSITY, i);
+}
+
+static inline bool task_rescales(const struct method_args *args)
+{
+	return method_value(args, TASK_RESCALE, 0) != 0;
+}
+
+static inline void task_delta(const struct method_args *args,
+			      const struct tile *tile, size_t i, float *delta)
+{
+	const float *base = tile->in[args->base];
+	const float *x = tile->in[i];
+
+	for (size_t k = 0; k < tile->count; k++)
+		delta[k] = R(x[k] - base[k]);
+}
+
+/* |delta| of the whole tensor before and after: what gives the norm back. */
+static inline float task_factor(double before, double after)
+{
+	float s0 = R((float)before);
+	float s1 = R((float)after);
+
+	if (s0 < TASK_NORM_MIN || s1 < TASK_NORM_MIN)
+		return 1;
+	return R(s0 / s1);
+}
+
+/* Makes the delta of input i sparse, in place; the delta is task_delta()'s. */
+typedef void task_sparsify(const struct method_args *args, const void *state,
+			   const struct tile *tile, size_t i, float *delta);
+
+static inline void task_weighted(const struct method_args *args,
+				 const void *state, const struct tile *tile,
+				 task_sparsify *sparsify, size_t i, float *wd)
+{
+	float w = R((float)method_value(args, TASK_WEIGHT, i));
+
+	task_delta(args, tile, i, wd);
+	if (sparsify && task_density(args, i) < 1)
+		sparsify(args, state, tile, i, wd);
+	for (size_t k = 0; k < tile->count; k++)
+		wd[k] = R(wd[k] * w);
+}
+
+/* tile->out holds `mixed`; `div` is used where the options say so. */
+static inline void task_finish(const struct method_args *args,
+			       const struct tile *tile, const float *div)
+{
+	const float *base = tile->in[args->base];
+	double lambda = method_value(args, TASK_LAMBDA, 0);
+	float *out = tile->out;
+
+	if (method_value(args, TASK_NORMALIZE, 0))
+		for (size_t k = 0; k < tile->count; k++)
+			out[k] = R(out[k] / div[k]);
+	if (lambda != 1)
+		for (size_t k = 0; k < tile->count; k++)
+			out[k] = R(out[k] * (float)lambda);
+	for (size_t k = 0; k < tile->count; k++)
+		out[k] = R(base[k] + out[k]);
+}
+
+static inline float task_divisor(const struct method_args *args)
+{
+	float div = 0;
+
+	for (size_t i = 0; i < args->inputs; i++)
+		if (i != args->base)
+			div += R((float)method_value(args, TASK_WEIGHT, i));
+	div = R(div);
+	return fabsf(div) < TASK_DIVISOR_MIN ? 1 : div;
+}
+
+/* Without election. */
+static inline void task_sum(const struct method_args *args, const void *state,
+			    const struct tile *tile, task_sparsify *sparsify)
+{
+	float buffer[TILE_ELEMENTS] __attribute__((aligned(64)));
+	float divisor = task_divisor(args);
+	float *out = tile->out;
+
+	memset(out, 0, tile->count * sizeof(*out));
+	for (size_t i = 0; i < args->inputs; i++) {
+		if (i == args->base)
+			continue;
+		task_weighted(args, state, tile, sparsify, i, buffer);
+		for (size_t k = 0; k < tile->count; k++)
+			out[k] += buffer[k];
+	}
+	for (size_t k = 0; k < tile->count; k++) {
+		out[k] = R(out[k]);
+		buffer[k] = divisor;
+	}
+	task_finish(args, tile, buffer);
+}
+
+/* Add what agrees with the elected signs (1 or -1) to mixed and div. */
+static inline void task_agree(const float *wd, const float *elected, float w,
+			      const struct tile *tile, float *div)
+{
+	for (size_t k = 0; k < tile->count; k++) {
+		float agrees = wd[k] * elected[k] > 0 ? 1 : 0;
+
+		tile->out[k] += wd[k] * agrees;
+		div[k] += w * agrees;
+	}
+}
+
+/* With election. */
+static inline void task_elect(const struct method_args *args, const void *state,
+			      const struct tile *tile, task_sparsify *sparsify)
+{
+	float wd[TILE_ELEMENTS] __attribute__((aligned(64)));
+	float elected[TILE_ELEMENTS] __attribute__((aligned(64)));
+	float div[TILE_ELEMENTS] __attribute__((aligned(64)));
+
+	memset(elected, 0, sizeof(elected));
+	memset(div, 0, sizeof(div));
+	memset(tile->out, 0, tile->count * sizeof(*tile->out));
+	for (size_t i = 0; i < args->inputs; i++) {
+		if (i == args->base)
+			continue;
+		task_weighted(args, state, tile, sparsify, i, wd);
+		for (size_t k = 0; k < tile->count; k++)
+			elected[k] += wd[k];
+	}
+	for (size_t k = 0; k < tile->count; k++)
+		elected[k] = R(elected[k]) >= 0 ? 1 : -1;
+	for (size_t i = 0; i < args->inputs; i++) {
+		float w = R((float)method_value(args, TASK_WEIGHT, i));
+
+		if (i == args->base)
+			continue;
+		task_weighted(args, state, tile, sparsify, i, wd);
+		task_agree(wd, elected, w, tile, div);
+	}
+	for (size_t k = 0; k < tile->count; k++) {
+		tile->out[k] = R(tile->out[k]);
+		div[k] = R(div[k]) == 0 ? 1 : R(div[k]);
+	}
+	task_finish(args, tile, div);
+}
+
+#endif
