@@ -1,5 +1,6 @@
 #include "core/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 
@@ -231,30 +232,60 @@ static int change_vocab_size(struct change *c)
 			number_text(c->arena, c->plan->vocab_size));
 }
 
+/*
+ * The text of the part as the donor wrote it, so that 1.0 does not become 1:
+ * what is left between ':' and '}' when all other members are removed.
+ */
+static int part_text(struct change *c, const char **text, size_t *len,
+		     struct error *err)
+{
+	const struct model *donor = c->plan->donor;
+	AUTO_FREE struct json_edit *others =
+		calloc(donor->config->count, sizeof(*others));
+	AUTO_FREE char *left = NULL;
+	size_t count = 0, left_len;
+	const char *begin, *end;
+	int rc;
+
+	if (!others)
+		return fail(err, ENOMEM, "no memory for config.json");
+	for (size_t i = 0; i < donor->config->count; i++)
+		if (strcmp(donor->config->names[i], LANGUAGE_PART) != 0)
+			others[count++].name = donor->config->names[i];
+	rc = json_edit(donor->config_text, donor->config_len, others, count,
+		       &left, &left_len, err);
+	if (rc < 0)
+		return rc;
+	begin = memchr(left, ':', left_len);
+	end = memrchr(left, '}', left_len);
+	assert(begin && end && begin < end);
+	*len = (size_t)(end - begin - 1);
+	*text = arena_strndup(c->arena, begin + 1, *len);
+	return *text ? 0 : fail(err, ENOMEM, "no memory for config.json");
+}
+
 /* The part, edited, becomes one edit of the whole. */
 static int edit_part(struct change *c, struct error *err)
 {
-	const struct json *part =
-		json_member(c->plan->donor->config, LANGUAGE_PART);
-	AUTO_TEXT struct text text = TEXT_INIT;
-	AUTO_FREE char *before = NULL;
 	AUTO_FREE char *after = NULL;
-	size_t len;
+	static const char blanks[] = " \t\r\n";
+	const char *before;
+	size_t len, skip;
 	int rc;
 
 	if (!c->inner.count)
 		return 0;
-	if (text_open(&text) < 0)
-		return fail(err, ENOMEM, "no memory for config.json");
-	json_write(text.out, part, 0);
-	if (text_take(&text, &before, &len) < 0)
-		return fail(err, ENOMEM, "no memory for config.json");
-	rc = json_edit(before, len, c->inner.list, c->inner.count, &after, &len,
-		       err);
+	rc = part_text(c, &before, &len, err);
+	if (rc == 0)
+		rc = json_edit(before, len, c->inner.list, c->inner.count,
+			       &after, &len, err);
 	if (rc < 0)
 		return rc;
+	skip = strspn(after, blanks);
+	while (len > skip && strchr(blanks, after[len - 1]))
+		len--;
 	if (add_edit(&c->top, LANGUAGE_PART,
-		     arena_strndup(c->arena, after, len)) < 0)
+		     arena_strndup(c->arena, after + skip, len - skip)) < 0)
 		return fail(err, ENOMEM, "no memory for config.json");
 	return 0;
 }
