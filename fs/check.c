@@ -1,0 +1,257 @@
+/*
+ * `llmergefs check`: everything that is wrong with a recipe and its models, or
+ * what would be made of them. Headers only.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "fs/command.h"
+#include "fs/log.h"
+#include "fs/size.h"
+
+#define NAMES_SHOWN 8
+
+/* What the jobs of a plan are. */
+struct counts {
+	size_t copied, merged, reductions;
+	uint64_t copied_bytes, merged_bytes;
+	size_t dtypes[DTYPE_COUNT];
+};
+
+static struct counts count_jobs(const struct plan *plan)
+{
+	struct counts counts = { 0 };
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct job *job = &plan->jobs[i];
+		bool copied = job->kind == JOB_COPY;
+
+		*(copied ? &counts.copied : &counts.merged) += 1;
+		*(copied ? &counts.copied_bytes : &counts.merged_bytes) +=
+			job->size;
+		counts.reductions += job->state_size > 0;
+		counts.dtypes[job->dtype]++;
+	}
+	return counts;
+}
+
+static bool is_base(const struct recipe *recipe, const struct model *model)
+{
+	return recipe->has_base && model_ref_equal(&recipe->base, &model->ref);
+}
+
+/* --- text -------------------------------------------------------------- */
+
+static void print_tensors(const struct lens *lens, const struct counts *counts)
+{
+	const struct plan *plan = lens->plan;
+	char all[SIZE_TEXT_MAX], copied[SIZE_TEXT_MAX], merged[SIZE_TEXT_MAX];
+
+	printf("tensors  %zu, %s:", plan->count, size_text(plan->bytes, all));
+	for (size_t i = 0; i < DTYPE_COUNT; i++)
+		if (counts->dtypes[i])
+			printf(" %zu %s", counts->dtypes[i],
+			       dtype_info((enum dtype)i)->name);
+	printf("\n         %zu copied (%s), %zu merged (%s)\n", counts->copied,
+	       size_text(counts->copied_bytes, copied), counts->merged,
+	       size_text(counts->merged_bytes, merged));
+	if (counts->reductions)
+		printf("         %zu need a reduction, once, before their "
+		       "first byte\n",
+		       counts->reductions);
+}
+
+static void print_models(const struct lens *lens)
+{
+	for (size_t i = 0; i < model_set_count(lens->models); i++) {
+		const struct model *model = model_set_at(lens->models, i);
+
+		printf("%-8s %s: %zu tensors%s%s\n         in %s\n",
+		       i ? "" : "models", model->ref.text, model->count,
+		       is_base(lens->recipe, model) ? ", the base" : "",
+		       model == lens->plan->donor ? ", gives the small files"
+						  : "",
+		       model->dir);
+	}
+}
+
+static void print_shards(const struct layout *layout)
+{
+	char bytes[SIZE_TEXT_MAX];
+
+	for (size_t i = 0; i < layout->count; i++)
+		printf("%-8s %s  %s\n", i ? "" : "weights",
+		       layout->files[i].name,
+		       size_text(layout->files[i].size, bytes));
+}
+
+static void print_sidecars(const struct sidecars *sidecars)
+{
+	char bytes[SIZE_TEXT_MAX];
+
+	for (size_t i = 0; i < sidecars->count; i++) {
+		const struct sidecar *file = &sidecars->files[i];
+
+		printf("%-8s %s  %s, %s%s\n", i ? "" : "files", file->path,
+		       size_text(file->size, bytes), file->source ? "of " : "",
+		       file->origin);
+	}
+}
+
+static void print_dropped(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->dropped_count && i < NAMES_SHOWN; i++)
+		printf("%-8s %s\n", i ? "" : "unused", plan->dropped[i]);
+	if (plan->dropped_count > NAMES_SHOWN)
+		printf("         and %zu more tensors that %s has not\n",
+		       plan->dropped_count - NAMES_SHOWN,
+		       plan->donor->ref.text);
+}
+
+static void print_text(const struct lens *lens)
+{
+	struct counts counts = count_jobs(lens->plan);
+	char hash[HASH_HEX_LEN + 1];
+
+	hash_hex(lens->recipe->hash, hash);
+	printf("recipe   %s, method %s\n         hash %s\n", lens->recipe->path,
+	       lens->recipe->method->name, hash);
+	print_tensors(lens, &counts);
+	print_models(lens);
+	print_shards(lens->layout);
+	print_sidecars(lens->sidecars);
+	print_dropped(lens->plan);
+}
+
+/* --- JSON -------------------------------------------------------------- */
+
+static void write_notes(const char *name, const struct report *report,
+			enum note_kind kind)
+{
+	const char *comma = "";
+
+	printf(",\n  \"%s\": [", name);
+	for (size_t i = 0; i < report->count; i++) {
+		if (report->notes[i].kind != kind)
+			continue;
+		printf("%s\n    ", comma);
+		json_write_string(stdout, report->notes[i].text);
+		comma = ",";
+	}
+	fputs(*comma ? "\n  ]" : "]", stdout);
+}
+
+static void write_counts(const struct plan *plan)
+{
+	struct counts counts = count_jobs(plan);
+	const char *comma = "";
+
+	printf(",\n  \"tensors\": %zu,\n  \"bytes\": %" PRIu64
+	       ",\n  \"copied\": %zu,\n  \"copied_bytes\": %" PRIu64
+	       ",\n  \"merged\": %zu,\n  \"merged_bytes\": %" PRIu64
+	       ",\n  \"reductions\": %zu,\n  \"dtypes\": {",
+	       plan->count, plan->bytes, counts.copied, counts.copied_bytes,
+	       counts.merged, counts.merged_bytes, counts.reductions);
+	for (size_t i = 0; i < DTYPE_COUNT; i++) {
+		if (!counts.dtypes[i])
+			continue;
+		printf("%s\"%s\": %zu", comma, dtype_info((enum dtype)i)->name,
+		       counts.dtypes[i]);
+		comma = ", ";
+	}
+	putchar('}');
+}
+
+static void write_models(const struct lens *lens)
+{
+	fputs(",\n  \"models\": [", stdout);
+	for (size_t i = 0; i < model_set_count(lens->models); i++) {
+		const struct model *model = model_set_at(lens->models, i);
+
+		fputs(i ? ",\n    {\"model\": " : "\n    {\"model\": ", stdout);
+		json_write_string(stdout, model->ref.text);
+		fputs(", \"folder\": ", stdout);
+		json_write_string(stdout, model->dir);
+		printf(", \"tensors\": %zu, \"base\": %s, \"donor\": %s}",
+		       model->count,
+		       is_base(lens->recipe, model) ? "true" : "false",
+		       model == lens->plan->donor ? "true" : "false");
+	}
+	fputs("\n  ]", stdout);
+}
+
+static void write_file(bool first, const char *path, uint64_t size,
+		       const char *origin)
+{
+	fputs(first ? "\n    {\"path\": " : ",\n    {\"path\": ", stdout);
+	json_write_string(stdout, path);
+	printf(", \"bytes\": %" PRIu64 ", \"origin\": ", size);
+	json_write_string(stdout, origin);
+	putchar('}');
+}
+
+static void write_files(const struct lens *lens)
+{
+	const struct layout *layout = lens->layout;
+	const struct sidecars *sidecars = lens->sidecars;
+
+	fputs(",\n  \"files\": [", stdout);
+	for (size_t i = 0; i < layout->count; i++)
+		write_file(i == 0, layout->files[i].name, layout->files[i].size,
+			   "merged");
+	for (size_t i = 0; i < sidecars->count; i++)
+		write_file(false, sidecars->files[i].path,
+			   sidecars->files[i].size, sidecars->files[i].origin);
+	fputs("\n  ]", stdout);
+}
+
+static void write_dropped(const struct plan *plan)
+{
+	fputs(",\n  \"unused\": [", stdout);
+	for (size_t i = 0; i < plan->dropped_count; i++) {
+		fputs(i ? ",\n    " : "\n    ", stdout);
+		json_write_string(stdout, plan->dropped[i]);
+	}
+	fputs(plan->dropped_count ? "\n  ]" : "]", stdout);
+}
+
+static void print_json(const struct options *options, const struct lens *lens,
+		       const struct report *report)
+{
+	char hash[HASH_HEX_LEN + 1];
+
+	printf("{\n  \"schema\": \"llmergefs-check-1\",\n  \"ok\": %s,\n"
+	       "  \"recipe\": ",
+	       lens ? "true" : "false");
+	json_write_string(stdout, options->recipe);
+	write_notes("errors", report, NOTE_ERROR);
+	write_notes("warnings", report, NOTE_WARNING);
+	if (lens) {
+		hash_hex(lens->recipe->hash, hash);
+		printf(",\n  \"hash\": \"%s\",\n  \"method\": \"%s\"", hash,
+		       lens->recipe->method->name);
+		write_counts(lens->plan);
+		write_models(lens);
+		write_files(lens);
+		write_dropped(lens->plan);
+	}
+	fputs("\n}\n", stdout);
+}
+
+int check_main(const struct options *options)
+{
+	AUTO_REPORT struct report report = REPORT_INIT;
+	struct lens *lens = lens_open(options->recipe, &report);
+
+	if (options->json) {
+		print_json(options, lens, &report);
+	} else {
+		log_report(&report);
+		if (lens)
+			print_text(lens);
+	}
+	if (!lens)
+		return command_report_code(options->recipe, &report);
+	lens_close(lens);
+	return EXIT_OK;
+}
