@@ -1,6 +1,6 @@
 /*
- * The account: three little-endian numbers of 64 bits, the last of which is the
- * complement of the second. Anything else is no account, and is counted anew.
+ * The account; its numbers are little-endian, and the second is the complement
+ * of the first. Anything else is no account, and is counted anew.
  *
  *	 0       8       16       24
  *	+-------+-------+--------+
@@ -18,7 +18,7 @@
 
 #define ACCOUNT_FILE "account"
 #define ACCOUNT_MODE 0600
-#define ACCOUNT_MAGIC 0x746361736664666dULL
+#define ACCOUNT_MAGIC "lmfsuse"
 
 #define LOCK_WAIT_SECONDS 2.0
 #define LOCK_NAP_MIN_NS 50000L
@@ -28,7 +28,8 @@
 enum { SLACK_DIVISOR = 16 };
 
 struct record {
-	uint64_t magic, bytes, complement;
+	char magic[8];
+	uint64_t bytes, complement;
 };
 
 void account_init(struct account *account, uint64_t bytes_max)
@@ -51,13 +52,13 @@ static bool record_read(int fd, uint64_t *bytes)
 	if (file_read_at(fd, &record, sizeof(record), 0))
 		return false;
 	*bytes = le64toh(record.bytes);
-	return le64toh(record.magic) == ACCOUNT_MAGIC &&
+	return memcmp(record.magic, ACCOUNT_MAGIC, sizeof(record.magic)) == 0 &&
 	       record.complement == ~record.bytes;
 }
 
 static int record_write(int fd, uint64_t bytes)
 {
-	struct record record = { htole64(ACCOUNT_MAGIC), htole64(bytes),
+	struct record record = { ACCOUNT_MAGIC, htole64(bytes),
 				 htole64(~bytes) };
 
 	return file_write_at(fd, &record, sizeof(record), 0);
