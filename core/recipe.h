@@ -25,8 +25,8 @@
 struct slice_source {
 	struct model_ref model;
 	const struct json *parameters; /* NULL: none */
-	bool has_range; /* a `slices:` recipe */
-	uint64_t begin, end; /* layer_range: [begin, end) */
+	bool has_range;		       /* a `slices:` recipe */
+	uint64_t begin, end;	       /* layer_range: [begin, end) */
 	char *path; /* "models[1]", "slices[0].sources[1]", for sentences */
 };
 
@@ -34,13 +34,13 @@ struct slice {
 	struct slice_source *sources; /* config order; the appended base last */
 	size_t count;
 	bool has_base;
-	struct model_ref base; /* of the slice, else of the recipe */
+	struct model_ref base;	       /* of the slice, else of the recipe */
 	const struct json *parameters; /* NULL: none */
 };
 
 struct recipe {
 	const char *path; /* as given */
-	const char *dir; /* its folder, absolute */
+	const char *dir;  /* its folder, absolute */
 	const char *text; /* verbatim */
 	size_t text_len;
 	const struct json *tree;
@@ -50,13 +50,14 @@ struct recipe {
 	bool whole_models; /* written with `models:` */
 	bool has_base;
 	struct model_ref base;
-	enum dtype dtype, out_dtype; /* DTYPE_NONE: not given */
+	enum dtype dtype, out_dtype;   /* DTYPE_NONE: not given */
 	const struct json *parameters; /* NULL: none */
-	const char *tokenizer_source; /* NULL: none; "union", "base", or a ref */
+	const char
+		*tokenizer_source; /* NULL: none; "union", "base", or a ref */
 	struct model_ref tokenizer_model; /* where it is a ref */
-	uint64_t pad_to_multiple_of; /* 0: not given */
-	const char *chat_template; /* NULL: none */
-	uint64_t seed; /* llmergefs.seed, default 0 */
+	uint64_t pad_to_multiple_of;	  /* 0: not given */
+	const char *chat_template;	  /* NULL: none */
+	uint64_t seed;			  /* llmergefs.seed, default 0 */
 	uint64_t shard_size; /* llmergefs.shard_size in bytes; 0: never split */
 	struct hash128 hash; /* of the canonical text: same in JSON and YAML */
 	struct arena *arena; /* owns all of it */
@@ -73,6 +74,11 @@ struct recipe *recipe_open(const char *path, struct report *report);
 struct recipe *recipe_parse(const char *path, const char *text, size_t len,
 			    bool yaml, struct report *report);
 void recipe_close(struct recipe *recipe); /* NULL is fine */
+static inline void recipe_auto_close(struct recipe *const *recipe)
+{
+	recipe_close(*recipe);
+}
+#define AUTO_RECIPE AUTO(recipe_auto_close)
 
 /* 5000000000, "5GB", "500MB", "1.5B" (K, M, B, G as mergekit: powers of 1000),
  * for llmergefs.shard_size and the command line. False: not a size. */

@@ -1,0 +1,23 @@
+/*
+ * One plain value of a recipe as the value of an option, by the option's type:
+ *
+ *	float	numbers, true and false (1 and 0), decimal numbers as text
+ *("1e-3": YAML 1.1 takes it for text) int	the same where they are whole:
+ *3, 3.0 bool	true and false, 1 and 0, and the words yes no on off true false
+ *		y n t f 1 0 in any case
+ *
+ * Everything is finite and within the range of the option's row.
+ */
+#ifndef LMFS_SCALAR_H
+#define LMFS_SCALAR_H
+
+#include "core/base/error.h"
+#include "core/json.h"
+#include "core/method.h"
+
+/* EINVAL with a sentence that shows the value, and names neither option nor
+ * place. */
+int scalar_read(const struct method_option *option, const struct json *value,
+		double *number, struct error *err);
+
+#endif
