@@ -32,21 +32,56 @@ struct source_live {
 	atomic_uint_fast64_t *bytes_read; /* of the set */
 };
 
-struct source {
-	char *path; /* absolute */
+/* What tells a file, and one state of it, from any other. */
+struct stamp {
 	dev_t device;
 	ino_t inode;
 	uint64_t size;
 	struct timespec mtime;
+};
+
+struct source {
+	char *path; /* absolute */
+	struct stamp stamp;
 	struct source_live *live;
 };
 
 struct source_set {
 	struct source **items;	/* in order of their coming */
-	struct source **sorted; /* the same, by device and inode */
+	struct source **sorted; /* the same, by stamp */
 	size_t count, room;
 	atomic_uint_fast64_t bytes_read;
 };
+
+static struct stamp stamp_of(const struct stat *st)
+{
+	return (struct stamp){ .device = st->st_dev,
+			       .inode = st->st_ino,
+			       .size = (uint64_t)st->st_size,
+			       .mtime = st->st_mtim };
+}
+
+static int order_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int stamp_order(const struct stamp *a, const struct stamp *b)
+{
+	int order = order_u64(a->device, b->device);
+
+	if (order == 0)
+		order = order_u64(a->inode, b->inode);
+	if (order == 0)
+		order = order_u64(a->size, b->size);
+	if (order == 0)
+		order = order_u64((uint64_t)a->mtime.tv_sec,
+				  (uint64_t)b->mtime.tv_sec);
+	if (order == 0)
+		order = order_u64((uint64_t)a->mtime.tv_nsec,
+				  (uint64_t)b->mtime.tv_nsec);
+	return order;
+}
 
 static void source_close(struct source *source)
 {
@@ -80,7 +115,7 @@ static char *absolute_path(const char *path)
 	return joined;
 }
 
-static struct source *source_open(const char *path, const struct stat *st,
+static struct source *source_open(const char *path, const struct stamp *stamp,
 				  atomic_uint_fast64_t *bytes_read)
 {
 	AUTO(auto_source_close) struct source *source = NULL;
@@ -88,10 +123,7 @@ static struct source *source_open(const char *path, const struct stat *st,
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return NULL;
-	source->device = st->st_dev;
-	source->inode = st->st_ino;
-	source->size = (uint64_t)st->st_size;
-	source->mtime = st->st_mtim;
+	source->stamp = *stamp;
 	source->live = calloc(1, sizeof(*source->live));
 	if (!source->live)
 		return NULL;
@@ -118,18 +150,16 @@ void source_set_close(struct source_set *set)
 	free(set);
 }
 
-/* How many known sources come before this device and inode. */
-static size_t source_rank(const struct source_set *set, dev_t device,
-			  ino_t inode)
+/* How many known sources come before this stamp. */
+static size_t stamp_rank(const struct source_set *set,
+			 const struct stamp *stamp)
 {
 	size_t begin = 0, end = set->count;
 
 	while (begin < end) {
 		size_t mid = begin + (end - begin) / 2;
-		const struct source *at = set->sorted[mid];
 
-		if (at->device < device ||
-		    (at->device == device && at->inode < inode))
+		if (stamp_order(&set->sorted[mid]->stamp, stamp) < 0)
 			begin = mid + 1;
 		else
 			end = mid;
@@ -160,6 +190,7 @@ int source_get(struct source_set *set, const char *path, struct source **source,
 	       struct error *err)
 {
 	struct source *made;
+	struct stamp stamp;
 	struct stat st;
 	size_t rank;
 
@@ -167,13 +198,14 @@ int source_get(struct source_set *set, const char *path, struct source **source,
 		return fail(err, errno, "%s: %m", path);
 	if (!S_ISREG(st.st_mode))
 		return fail(err, EINVAL, "%s is not a regular file", path);
-	rank = source_rank(set, st.st_dev, st.st_ino);
-	if (rank < set->count && set->sorted[rank]->device == st.st_dev &&
-	    set->sorted[rank]->inode == st.st_ino) {
+	stamp = stamp_of(&st);
+	rank = stamp_rank(set, &stamp);
+	if (rank < set->count &&
+	    stamp_order(&set->sorted[rank]->stamp, &stamp) == 0) {
 		*source = set->sorted[rank];
 		return 0;
 	}
-	made = set_reserve(set) ? source_open(path, &st, &set->bytes_read)
+	made = set_reserve(set) ? source_open(path, &stamp, &set->bytes_read)
 				: NULL;
 	if (!made)
 		return fail(err, ENOMEM, "%s: no memory", path);
@@ -192,17 +224,17 @@ const char *source_path(const struct source *source)
 
 uint64_t source_size(const struct source *source)
 {
-	return source->size;
+	return source->stamp.size;
 }
 
 struct timespec source_mtime(const struct source *source)
 {
-	return source->mtime;
+	return source->stamp.mtime;
 }
 
 dev_t source_device(const struct source *source)
 {
-	return source->device;
+	return source->stamp.device;
 }
 
 size_t source_set_count(const struct source_set *set)
@@ -231,19 +263,18 @@ static int fail_changed(const struct source *source, const char *how,
 static int source_check(const struct source *source, const struct stat *st,
 			struct error *err)
 {
+	const struct stamp now = stamp_of(st), *then = &source->stamp;
 	char how[80];
 
-	if (st->st_dev != source->device || st->st_ino != source->inode)
+	if (stamp_order(then, &now) == 0)
+		return 0;
+	if (now.device != then->device || now.inode != then->inode)
 		return fail_changed(source, "another file has its name", err);
-	if ((uint64_t)st->st_size != source->size) {
-		snprintf(how, sizeof(how), "%ju bytes then, %ju now",
-			 source->size, (uint64_t)st->st_size);
-		return fail_changed(source, how, err);
-	}
-	if (st->st_mtim.tv_sec != source->mtime.tv_sec ||
-	    st->st_mtim.tv_nsec != source->mtime.tv_nsec)
+	if (now.size == then->size)
 		return fail_changed(source, "it was written to", err);
-	return 0;
+	snprintf(how, sizeof(how), "%ju bytes then, %ju now", then->size,
+		 now.size);
+	return fail_changed(source, how, err);
 }
 
 static int open_checked(const struct source *source, int *fd, struct error *err)
@@ -332,25 +363,34 @@ static void add_version(const struct source *source, struct hasher *hasher)
 {
 	AUTO_FREE char *real = realpath(source->path, NULL);
 	const char *blob = real ? blob_name(real) : NULL;
-	uint64_t file[] = { source->inode, (uint64_t)source->mtime.tv_sec,
-			    (uint64_t)source->mtime.tv_nsec };
+	uint64_t file[] = { source->stamp.inode,
+			    (uint64_t)source->stamp.mtime.tv_sec,
+			    (uint64_t)source->stamp.mtime.tv_nsec };
 	struct stat st;
 
 	/* The link may lead elsewhere since the file was opened. */
-	if (blob && stat(real, &st) == 0 && st.st_dev == source->device &&
-	    st.st_ino == source->inode)
+	if (blob && stat(real, &st) == 0 && st.st_dev == source->stamp.device &&
+	    st.st_ino == source->stamp.inode)
 		hasher_add(hasher, blob, SHA256_HEX_LEN);
 	else
 		hasher_add(hasher, file, sizeof(file));
+}
+
+/* range * i / (IDENTITY_SAMPLES - 1), without overflow. */
+static uint64_t sample_off(uint64_t range, unsigned i)
+{
+	const uint64_t steps = IDENTITY_SAMPLES - 1;
+
+	return range / steps * i + range % steps * i / steps;
 }
 
 static int add_content(const struct source *source, struct hasher *hasher,
 		       struct error *err)
 {
 	AUTO_FREE char *buf = malloc(IDENTITY_HEAD);
-	uint64_t head = min_u64(source->size, IDENTITY_HEAD);
-	uint64_t block = min_u64(source->size, IDENTITY_BLOCK);
-	uint64_t step = (source->size - block) / (IDENTITY_SAMPLES - 1);
+	uint64_t head = min_u64(source->stamp.size, IDENTITY_HEAD);
+	uint64_t block = min_u64(source->stamp.size, IDENTITY_BLOCK);
+	uint64_t range = source->stamp.size - block;
 	int rc;
 
 	if (!buf)
@@ -359,8 +399,9 @@ static int add_content(const struct source *source, struct hasher *hasher,
 	if (rc)
 		return rc;
 	hasher_add(hasher, buf, head);
-	for (unsigned i = 0; head < source->size && i < IDENTITY_SAMPLES; i++) {
-		rc = source_read(source, buf, block, i * step, err);
+	for (unsigned i = 0; head < source->stamp.size && i < IDENTITY_SAMPLES;
+	     i++) {
+		rc = source_read(source, buf, block, sample_off(range, i), err);
 		if (rc)
 			return rc;
 		hasher_add(hasher, buf, block);
@@ -376,7 +417,7 @@ static int identify(const struct source *source, struct hash128 *identity,
 
 	if (!hasher)
 		return fail(err, EIO, "%s: no memory", source->path);
-	hasher_add(hasher, &source->size, sizeof(source->size));
+	hasher_add(hasher, &source->stamp.size, sizeof(source->stamp.size));
 	add_version(source, hasher);
 	rc = add_content(source, hasher, err);
 	if (rc)

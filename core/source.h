@@ -1,8 +1,9 @@
 /*
  * A source file: a file that weights are read from. It is opened at the first
- * read, once however many models name it (one per device and inode), and it
- * must stay what it was when its header was read: a file whose size, mtime or
- * inode differs is refused with EIO, for a wrong weight is worse than none.
+ * read, once however many models name it (one per device, inode, size and
+ * mtime), and it must stay what it was when its header was read: a file whose
+ * size, mtime or inode differs is refused with EIO, for a wrong weight is worse
+ * than none. A file that is replaced while it is open stays readable.
  *
  * Sources are immutable after models are opened, but for the descriptor and
  * the identity, which are filled once, under a lock of their own; all
