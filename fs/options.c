@@ -8,6 +8,7 @@
 
 #define OPERANDS_MAX 3 /* a subcommand and its two */
 #define NAMES_MAX 64
+#define HINT_MAX 64
 #define HELP_COLUMN 26
 
 struct parser {
@@ -25,15 +26,14 @@ struct parser {
 };
 
 /* "; did you mean ...?", or nothing, for the end of a sentence. */
-static const char *hint_near(const char *word, const char *dashes,
-			     const char *const *names, size_t count, char *text,
-			     size_t size)
+static const char *hint_near(const char *word, const char *const *names,
+			     size_t count, char text[HINT_MAX])
 {
 	const char *name = near_name(word, names, count);
 
 	text[0] = '\0';
 	if (name)
-		snprintf(text, size, "; did you mean \"%s%s\"?", dashes, name);
+		snprintf(text, HINT_MAX, "; did you mean \"--%s\"?", name);
 	return text;
 }
 
@@ -41,14 +41,17 @@ static int fail_unknown_option(struct parser *p, const char *arg)
 {
 	const char *names[NAMES_MAX];
 	size_t count = 0;
-	char hint[128];
+	AUTO_FREE char *name = strdup(arg + strspn(arg, "-"));
+	char hint[HINT_MAX];
 
+	if (!name)
+		return fail(p->err, ENOMEM, "no memory for the command line");
+	name[strcspn(name, "=")] = '\0';
 	for (size_t i = 0; i < option_rows_count() && count < NAMES_MAX; i++)
 		if (option_row_at(i)->name)
 			names[count++] = option_row_at(i)->name;
 	return fail(p->err, EINVAL, "unknown option %s%s", arg,
-		    hint_near(arg + strspn(arg, "-"), "--", names, count, hint,
-			      sizeof(hint)));
+		    hint_near(name, names, count, hint));
 }
 
 static int apply_row(struct parser *p, const struct option_row *row,

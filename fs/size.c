@@ -23,7 +23,7 @@ bool size_parse(const char *text, uint64_t *bytes)
 	    text[1] == 'X')
 		return false;
 	number = strtod(text, &end);
-	if (*end == ' ')
+	if (*end == ' ' && end[1])
 		end++;
 	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
 		if (strcmp(end, units[i].name) != 0)
