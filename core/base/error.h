@@ -4,7 +4,9 @@
  * A function that can fail returns 0 or -errno. Where a person can act on the
  * failure its last parameter is a `struct error *`, on the caller's stack, that
  * receives one sentence: what is wrong, where, and what to do. It is written
- * only on failure and may always be NULL.
+ * only on failure and may always be NULL. A sentence is one line of printable
+ * UTF-8: control characters and other bytes, which a name from a file may bring
+ * along, become '?'.
  *
  *	return fail(err, EINVAL, "slerp takes 2 models, not %zu", n);
  *
