@@ -6,8 +6,6 @@
 
 #define LENGTH_SIZE 8 /* of the number in front of the header */
 #define METADATA "__metadata__"
-/* Above it a double, and so a JSON number for many a reader, has gaps. */
-#define WHOLE_MAX (UINT64_C(1) << 53)
 
 uint64_t shape_elements(const struct shape *shape)
 {
@@ -32,14 +30,6 @@ void shape_text(const struct shape *shape, char *text, size_t size)
 	for (unsigned i = 0; i < shape->rank && len < size; i++)
 		len += (size_t)snprintf(text + len, size - len, "%s%ju",
 					i ? "x" : "", shape->dim[i]);
-}
-
-static int parse_whole(const struct json *value, uint64_t *whole)
-{
-	if (!value || !value->integral || !json_u64(value, whole) ||
-	    *whole >= WHOLE_MAX)
-		return -EBADMSG;
-	return 0;
 }
 
 static int parse_dtype(const struct json *entry, struct tensor *tensor,
@@ -68,7 +58,7 @@ static int parse_shape(const struct json *entry, struct shape *shape,
 			    list->count, SHAPE_RANK_MAX);
 	shape->rank = (unsigned)list->count;
 	for (unsigned i = 0; i < shape->rank; i++)
-		if (parse_whole(list->items[i], &shape->dim[i]))
+		if (!json_u64(list->items[i], &shape->dim[i]))
 			return fail(
 				err, EBADMSG,
 				"shape[%u] must be a whole number below 2^53",
@@ -104,8 +94,8 @@ static int parse_offsets(const struct json *entry, struct tensor *tensor,
 	int rc;
 
 	if (!list || list->type != JSON_ARRAY || list->count != 2 ||
-	    parse_whole(list->items[0], &tensor->off) ||
-	    parse_whole(list->items[1], &end))
+	    !json_u64(list->items[0], &tensor->off) ||
+	    !json_u64(list->items[1], &end))
 		return fail(err, EBADMSG,
 			    "\"data_offsets\" must be two whole numbers below "
 			    "2^53");

@@ -270,12 +270,13 @@ static void a_folder_becomes_a_table(void **state)
 
 	WEIGHTS(fx, "one/model.safetensors", "model.norm.weight",
 		"model.layers.1.w", "model.layers.0.w", "model.layers.norm.w",
-		"vision.layers.10.w", "lm_head.weight");
+		"vision.layers.10.w", "vision.layers.9.w", "vision.5.w",
+		"lm_head.weight");
 	write_text(fx, "one/config.json", config);
 	model = open_ref(set, "one", NULL, &report);
 	assert_non_null(model);
 	assert_int_equal(report.count, 0);
-	assert_int_equal(model->count, 6);
+	assert_int_equal(model->count, 8);
 	for (size_t i = 1; i < model->count; i++)
 		assert_true(strcmp(model->tensors[i - 1]->name,
 				   model->tensors[i]->name) < 0);
@@ -286,7 +287,11 @@ static void a_folder_becomes_a_table(void **state)
 	assert_int_equal(model->config_len, strlen(config));
 	assert_string_equal(json_member_string(model->config, "model_type"),
 			    "llama");
-	assert_int_equal(model->spans_count, 2);
+	assert_int_equal(model->spans_count, 3);
+	assert_string_equal(model->spans[0].prefix, "model.layers.");
+	assert_string_equal(model->spans[1].prefix, "vision.");
+	assert_string_equal(model->spans[2].prefix, "vision.layers.");
+	assert_int_equal(model_layers(model, "vision.", 7), 6);
 	assert_int_equal(model_layers(model, "model.layers.x", 13), 2);
 	assert_int_equal(model_layers(model, "vision.layers.", 14), 11);
 	assert_int_equal(model_layers(model, "vision.layers", 13), 0);
@@ -316,6 +321,8 @@ static void a_model_is_opened_and_reported_once(void **state)
 		assert_null(open_ref(set, "./nowhere", NULL, &report));
 	assert_int_equal(report.count, 1);
 	assert_int_equal(model_set_count(set), 2);
+	/* Trouble with one is none of another. */
+	assert_non_null(open_ref(set, "once/.", NULL, &report));
 	model_set_close(set);
 }
 
@@ -385,6 +392,17 @@ static void what_is_no_model_folder_is_said(void **state)
 	check(fx, "two", NULL, ENOENT,
 	      "@/two has 2 safetensors files (a.safetensors, ...), but no "
 	      "model.safetensors.index.json to say which make the model\n");
+}
+
+static void one_index_is_needed(void **state)
+{
+	struct fixture *fx = *state;
+
+	write_text(fx, "indices/a.safetensors.index.json", "{}");
+	write_text(fx, "indices/b.safetensors.index.json", "{}");
+	check(fx, "indices", NULL, ENOENT,
+	      "@/indices has 2 indices (a.safetensors.index.json, ...), none "
+	      "of them named model.safetensors.index.json\n");
 }
 
 static void files_may_have_other_names(void **state)
@@ -457,7 +475,7 @@ static void a_bad_index_is_refused(void **state)
 		  "@/bad/model.safetensors.index.json: \"weight_map\" is "
 		  "empty\n" },
 		{ "{\"weight_map\":{\"a\":1,\"b\":\"../x\",\"c\":\"..\","
-		  "\"d\":\"\",\"e\":\"x.safetensors\"}}",
+		  "\"d\":\"\",\"e\":\"s/x\",\"f\":\"x\"}}",
 		  "@/bad/model.safetensors.index.json: weight_map: \"a\" must "
 		  "be the name of a file in the same folder\n"
 		  "@/bad/model.safetensors.index.json: weight_map: \"b\" must "
@@ -465,6 +483,8 @@ static void a_bad_index_is_refused(void **state)
 		  "@/bad/model.safetensors.index.json: weight_map: \"c\" must "
 		  "be the name of a file in the same folder\n"
 		  "@/bad/model.safetensors.index.json: weight_map: \"d\" must "
+		  "be the name of a file in the same folder\n"
+		  "@/bad/model.safetensors.index.json: weight_map: \"e\" must "
 		  "be the name of a file in the same folder\n" },
 	};
 	struct fixture *fx = *state;
@@ -558,6 +578,7 @@ static void the_hub_cache_is_searched(void **state)
 	write_text(fx, "hub/models--org--name/refs/refs/pr/1", COMMIT "\n");
 	write_text(fx, "hub/models--org--name/refs/gone", OTHER_COMMIT);
 	write_text(fx, "hub/models--org--name/refs/evil", "../../../etc");
+	write_text(fx, "hub/models--org--name/refs/odd", COMMIT "/x");
 	model = open_ref(set, "org/name", NULL, &report);
 	assert_non_null(model);
 	expand(fx, "@/" SNAPSHOT, want);
@@ -581,7 +602,7 @@ static void what_the_hub_cache_lacks_is_said(void **state)
 	      "model \"gpt2\": no such folder, and not in the Hugging Face "
 	      "cache (@/hub): get it with `hf download gpt2`\n");
 	for (const char *const *r =
-		     (const char *const[]){ "v9", "gone", "evil", NULL };
+		     (const char *const[]){ "v9", "gone", "evil", "odd", NULL };
 	     *r; r++) {
 		char lines[TEXT_MAX];
 
@@ -618,7 +639,7 @@ static void paths_are_no_hub_ids(void **state)
 {
 	static const char *const paths[] = {
 		"../name",   "./name", "org/",	 "a/b/c",
-		"org/na me", "a--b/c", "org/..", "-a/b",
+		"org/na me", "a--b/c", "a..b/c", "-a/b",
 	};
 	struct fixture *fx = *state;
 
@@ -684,6 +705,7 @@ int main(void)
 		cmocka_unit_test(a_model_is_opened_and_reported_once),
 		cmocka_unit_test(a_folder_of_the_recipe_goes_first),
 		cmocka_unit_test(what_is_no_model_folder_is_said),
+		cmocka_unit_test(one_index_is_needed),
 		cmocka_unit_test(files_may_have_other_names),
 		cmocka_unit_test(a_bad_config_is_refused),
 		cmocka_unit_test(shards_become_one_table),

@@ -41,9 +41,10 @@ static struct source *get(struct fixture *fx, const char *name)
 	return source;
 }
 
-static void set_mtime(const struct fixture *fx, const char *name, time_t when)
+static void set_mtime(const struct fixture *fx, const char *name, time_t sec,
+		      long nsec)
 {
-	const struct timespec times[2] = { { when, 7 }, { when, 7 } };
+	const struct timespec times[2] = { { sec, nsec }, { sec, nsec } };
 	char path[FIXTURE_PATH_MAX];
 
 	fixture_path(fx, name, path);
@@ -170,15 +171,18 @@ static void a_truncated_file_is_refused(void **state)
 	struct fixture *fx = *state;
 
 	for (int opened = 0; opened < 2; opened++) {
-		struct source *source =
-			fixture_source(fx, "cut", "0123456789", 10);
+		struct source *source;
 		char path[FIXTURE_PATH_MAX], byte;
 
+		fixture_write(fx, "cut", "0123456789", 10);
+		set_mtime(fx, "cut", 1000, 0);
+		source = get(fx, "cut");
 		if (opened)
 			assert_int_equal(source_read(source, &byte, 1, 0, NULL),
 					 0);
 		fixture_path(fx, "cut", path);
 		assert_int_equal(truncate(path, 4), 0);
+		set_mtime(fx, "cut", 1000, 0);
 		assert_changed(source, "10 bytes then, 4 now");
 		assert_int_equal(unlink(path), 0);
 	}
@@ -193,13 +197,13 @@ static void a_rewritten_file_is_refused(void **state)
 		char path[FIXTURE_PATH_MAX], byte;
 
 		fixture_write(fx, "new", "0123456789", 10);
-		set_mtime(fx, "new", 1000);
+		set_mtime(fx, "new", 1000, 0);
 		source = get(fx, "new");
 		if (opened)
 			assert_int_equal(source_read(source, &byte, 1, 0, NULL),
 					 0);
 		fixture_write(fx, "new", "9876543210", 10);
-		set_mtime(fx, "new", 1001);
+		set_mtime(fx, "new", 1000 + !opened, opened);
 		assert_changed(source, "it was written to");
 		fixture_path(fx, "new", path);
 		assert_int_equal(unlink(path), 0);
@@ -337,28 +341,32 @@ static void identity_follows_what_a_file_is(void **state)
 	struct hash128 first, other;
 
 	fixture_write(fx, "id/a", data, BIG);
-	set_mtime(fx, "id/a", 1000);
+	set_mtime(fx, "id/a", 1000, 0);
 	first = identity_of(fx, "id/a");
 	other = identity_of(fx, "id/a");
 	assert_true(hash_equal(first, other));
 	/* A file that only its inode tells from the first. */
 	fixture_write(fx, "id/b", data, BIG);
-	set_mtime(fx, "id/b", 1000);
+	set_mtime(fx, "id/b", 1000, 0);
 	other = identity_of(fx, "id/b");
 	assert_false(hash_equal(first, other));
-	set_mtime(fx, "id/a", 1001);
+	set_mtime(fx, "id/a", 1000, 1);
 	other = identity_of(fx, "id/a");
 	assert_false(hash_equal(first, other));
-	/* One byte of the head, and the last byte, in place. */
+	/* One byte of the head, the length, and the last byte, in place. */
 	data[1000] = 1;
 	fixture_write(fx, "id/a", data, BIG);
-	set_mtime(fx, "id/a", 1000);
+	set_mtime(fx, "id/a", 1000, 0);
 	other = identity_of(fx, "id/a");
 	assert_false(hash_equal(first, other));
 	data[1000] = 0;
+	fixture_write(fx, "id/a", data, BIG - 15 * 4096);
+	set_mtime(fx, "id/a", 1000, 0);
+	other = identity_of(fx, "id/a");
+	assert_false(hash_equal(first, other));
 	data[BIG - 1] = 1;
 	fixture_write(fx, "id/a", data, BIG);
-	set_mtime(fx, "id/a", 1000);
+	set_mtime(fx, "id/a", 1000, 0);
 	other = identity_of(fx, "id/a");
 	assert_false(hash_equal(first, other));
 }
@@ -375,7 +383,7 @@ static void a_blob_is_its_name_wherever_it_lies(void **state)
 	assert_int_equal(symlink(blob, link_path), 0);
 	first = identity_of(fx, "one/snapshots/c/model.safetensors");
 	fixture_write(fx, "two/blobs/" SHA256, "weights", 7);
-	set_mtime(fx, "two/blobs/" SHA256, 1000);
+	set_mtime(fx, "two/blobs/" SHA256, 1000, 0);
 	other = identity_of(fx, "two/blobs/" SHA256);
 	assert_true(hash_equal(first, other));
 	/* Rewritten through its link, under its old name. */
@@ -385,7 +393,7 @@ static void a_blob_is_its_name_wherever_it_lies(void **state)
 	/* No name of a blob: mtime counts again. */
 	fixture_write(fx, "blobs/0123", "weights", 7);
 	first = identity_of(fx, "blobs/0123");
-	set_mtime(fx, "blobs/0123", 1000);
+	set_mtime(fx, "blobs/0123", 1000, 0);
 	other = identity_of(fx, "blobs/0123");
 	assert_false(hash_equal(first, other));
 }
