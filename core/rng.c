@@ -4,7 +4,7 @@
  * key before each of its rounds. The index enters as a step of a Weyl sequence
  * (a multiple of 2^32 over the golden ratio): were it entered as it is, the few
  * bits in which two indices of a block differ would show as a correlation of
- * some 0.003 between their draws.
+ * up to 0.003 between their draws.
  */
 #include "core/rng.h"
 

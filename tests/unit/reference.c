@@ -1,0 +1,253 @@
+#include "tests/unit/reference.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "core/rng.h"
+
+static double option(const struct merge_method *method,
+		     const struct method_args *args, const char *name,
+		     size_t input)
+{
+	for (size_t o = 0; o < method->options_count; o++)
+		if (!strcmp(method->options[o].name, name))
+			return args->values[o * args->inputs + input];
+	abort();
+}
+
+struct place {
+	float magnitude;
+	size_t index;
+};
+
+/* NaN counts as the greatest. */
+static int by_magnitude(const void *a, const void *b)
+{
+	const struct place *p = a;
+	const struct place *q = b;
+
+	if (isnan(p->magnitude) != isnan(q->magnitude))
+		return isnan(p->magnitude) ? -1 : 1;
+	if (p->magnitude > q->magnitude)
+		return -1;
+	if (p->magnitude < q->magnitude)
+		return 1;
+	return p->index < q->index ? -1 : 1;
+}
+
+void reference_trim(const float *delta, size_t n, double density, float *mask)
+{
+	struct place *places = calloc(n, sizeof(*places));
+	size_t k = (size_t)(density * (double)n);
+
+	for (size_t j = 0; j < n; j++)
+		places[j] = (struct place){ fabsf(delta[j]), j };
+	qsort(places, n, sizeof(*places), by_magnitude);
+	memset(mask, 0, n * sizeof(*mask));
+	for (size_t j = 0; j < (k ? k : 1); j++)
+		mask[places[j].index] = 1;
+	free(places);
+}
+
+static void draw(const struct method_args *args, size_t i, double density,
+		 float *mask)
+{
+	double p = (double)(float)density;
+
+	for (size_t j = 0; j < args->elements; j++) {
+		struct rng_key key =
+			rng_block_key(args->seed, args->positions[i],
+				      args->name, j / RNG_BLOCK);
+
+		mask[j] = rng_draw(key, j % RNG_BLOCK) <
+			  floor(p * 4294967296.0 + 0.5);
+	}
+}
+
+/* Multiply by the mask, and give the L1 norm back where asked to. */
+static void apply_mask(float *delta, const float *mask, size_t n, bool rescale)
+{
+	double before = 0;
+	double after = 0;
+
+	for (size_t j = 0; j < n; j++) {
+		before += (double)fabsf(delta[j]);
+		delta[j] *= mask[j];
+		after += (double)fabsf(delta[j]);
+	}
+	if (!rescale || before < 1e-7 || after < 1e-7)
+		return;
+	for (size_t j = 0; j < n; j++)
+		delta[j] *= (float)before / (float)after;
+}
+
+static void sparsify(const struct merge_method *method,
+		     const struct method_args *args, size_t i, float *delta)
+{
+	double density = option(method, args, "density", i);
+	size_t n = args->elements;
+	float *mask;
+
+	if (density >= 1 || !strcmp(method->name, "task_arithmetic"))
+		return;
+	if (!strcmp(method->name, "ties") && density <= 0) {
+		memset(delta, 0, n * sizeof(*delta));
+		return;
+	}
+	mask = calloc(n, sizeof(*mask));
+	if (!strcmp(method->name, "ties"))
+		reference_trim(delta, n, density, mask);
+	else
+		draw(args, i, density, mask);
+	apply_mask(delta, mask, n, option(method, args, "rescale", 0) != 0);
+	free(mask);
+}
+
+/* All weighted deltas of an element are in wd[0 .. m - 1]. */
+static float combine(const struct merge_method *method,
+		     const struct method_args *args, const float *wd,
+		     const float *w, size_t m)
+{
+	bool elects = strstr(method->name, "ties");
+	double lambda = option(method, args, "lambda", 0);
+	float sum = 0;
+	float mixed = 0;
+	float div = 0;
+
+	for (size_t i = 0; i < m; i++)
+		sum += wd[i];
+	for (size_t i = 0; i < m; i++) {
+		float sign = wd[i] > 0 ? 1 : wd[i] < 0 ? -1 : 0;
+		float mask = !elects || sign == (sum >= 0 ? 1 : -1) ? 1 : 0;
+
+		mixed += wd[i] * mask;
+		div += w[i] * mask;
+	}
+	if (elects ? div == 0 : fabsf(div) < 1e-8f)
+		div = 1;
+	if (option(method, args, "normalize", 0))
+		mixed /= div;
+	return lambda == 1 ? mixed : mixed * (float)lambda;
+}
+
+static void make_task(const struct merge_method *method,
+		      const struct method_args *args, const float *const *x,
+		      float *out)
+{
+	size_t n = args->elements;
+	const float *base = x[args->base];
+	float *wd = calloc(n * args->inputs, sizeof(*wd));
+	float w[METHOD_INPUTS_MAX];
+	size_t m = 0;
+
+	for (size_t i = 0; i < args->inputs; i++) {
+		float *delta = wd + m * n;
+
+		if (i == args->base)
+			continue;
+		for (size_t j = 0; j < n; j++)
+			delta[j] = x[i][j] - base[j];
+		sparsify(method, args, i, delta);
+		w[m] = (float)option(method, args, "weight", i);
+		for (size_t j = 0; j < n; j++)
+			delta[j] *= w[m];
+		m++;
+	}
+	for (size_t j = 0; j < n; j++) {
+		float column[METHOD_INPUTS_MAX];
+
+		for (size_t i = 0; i < m; i++)
+			column[i] = wd[i * n + j];
+		out[j] = base[j] + combine(method, args, column, w, m);
+	}
+	free(wd);
+}
+
+/* At most four inputs, of which the weights are added up one by one. */
+static void make_linear(const struct merge_method *method,
+			const struct method_args *args, const float *const *x,
+			float *out)
+{
+	float total = 0;
+
+	assert(args->inputs <= 4);
+	for (size_t i = 0; i < args->inputs; i++)
+		total += (float)option(method, args, "weight", i);
+	for (size_t j = 0; j < args->elements; j++) {
+		float sum = 0;
+
+		for (size_t i = 0; i < args->inputs; i++)
+			sum = fmaf(x[i][j],
+				   (float)option(method, args, "weight", i),
+				   sum);
+		out[j] = option(method, args, "normalize", 0) ? sum / total
+							      : sum;
+	}
+}
+
+static void make_passthrough(const struct merge_method *method,
+			     const struct method_args *args,
+			     const float *const *x, float *out)
+{
+	double scale = option(method, args, "scale", 0);
+
+	for (size_t j = 0; j < args->elements; j++)
+		out[j] = isnan(scale) ? x[0][j] : x[0][j] * (float)scale;
+}
+
+static double dot(const float *a, const float *b, size_t n)
+{
+	long double sum = 0;
+
+	for (size_t j = 0; j < n; j++)
+		sum += (long double)a[j] * (long double)b[j];
+	return (double)sum;
+}
+
+static double length(const float *a, size_t n)
+{
+	double norm = sqrt(dot(a, a, n));
+
+	return norm <= 1e-8 ? 1 : norm;
+}
+
+static void make_slerp(const struct merge_method *method,
+		       const struct method_args *args, const float *const *x,
+		       float *out, double *unit)
+{
+	const float *v0 = x[args->base];
+	const float *v1 = x[!args->base];
+	size_t n = args->elements;
+	double t = (double)(float)option(method, args, "t", 0);
+	double d = dot(v0, v1, n) / (length(v0, n) * length(v1, n));
+	double theta = acos(d > 1 ? 1 : d < -1 ? -1 : d);
+	double c0 = sin((1 - t) * theta) / sin(theta);
+	double c1 = sin(t * theta) / sin(theta);
+
+	if (fabs(d) > 0.9995) {
+		c0 = 1 - t;
+		c1 = t;
+	}
+	for (size_t j = 0; j < n; j++) {
+		double a = c0 * (double)v0[j];
+		double b = c1 * (double)v1[j];
+		float greater = (float)fmax(fabs(a), fabs(b));
+
+		out[j] = (float)(a + b);
+		unit[j] = (double)(nextafterf(greater, INFINITY) - greater);
+	}
+}
+
+void reference_make(const struct merge_method *method,
+		    const struct method_args *args, const float *const *x,
+		    float *out, double *unit)
+{
+	if (!strcmp(method->name, "linear"))
+		make_linear(method, args, x, out);
+	else if (!strcmp(method->name, "passthrough"))
+		make_passthrough(method, args, x, out);
+	else if (!strcmp(method->name, "slerp"))
+		make_slerp(method, args, x, out, unit);
+	else
+		make_task(method, args, x, out);
+}

@@ -1,0 +1,356 @@
+/*
+ * What every method of the table promises, whatever it computes: the bytes of
+ * its scalar form, the same bytes at every CPU level and from any cuts, the
+ * same state for any number of threads; and what single methods promise
+ * besides.
+ */
+#include <math.h>
+
+#include "tests/unit/job_fixture.h"
+#include "tests/unit/reference.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+/* Three blocks of a scan, the last one short; no multiple of anything. */
+#define ROWS 37
+#define COLS 4003
+#define ELEMENTS ((size_t)ROWS * COLS)
+#define CUTS 12
+#define INPUTS 4
+#define BASE 1 /* neither first nor last */
+
+/* Values of options that are not the defaults, and the data they meet. */
+struct variant {
+	const char *method;
+	const char *option[4];
+	double value[4];
+	double density[INPUTS];
+};
+
+static const double thirds[INPUTS] = { 0.3, 0.66, -0.2, 0.51 };
+
+static const struct variant variants[] = {
+	{ "linear", { 0 }, { 0 }, { 0 } },
+	{ "linear", { "normalize" }, { 0 }, { 0 } },
+	{ "passthrough", { 0 }, { 0 }, { 0 } },
+	{ "passthrough", { "scale" }, { 0.7 }, { 0 } },
+	{ "passthrough", { "scale" }, { 0 }, { 0 } },
+	{ "slerp", { "t" }, { 0.3 }, { 0 } },
+	{ "slerp", { "t" }, { 1.4 }, { 0 } },
+	{ "task_arithmetic", { 0 }, { 0 }, { 1, 1, 1, 1 } },
+	{ "task_arithmetic",
+	  { "normalize", "lambda", "density" },
+	  { 1, 0.7, 0.5 },
+	  { 1, 1, 1, 1 } },
+	{ "ties", { 0 }, { 0 }, { 1, 1, 1, 1 } },
+	{ "ties", { 0 }, { 0 }, { 0.5, 1, 0.2, 0.1 } },
+	{ "ties", { "rescale" }, { 1 }, { 0.5, 1, 1, 0.1 } },
+	{ "ties",
+	  { "normalize", "lambda", "int8_mask" },
+	  { 0, 1.3, 1 },
+	  { 0.999, 0, 0, 1e-9 } },
+	{ "ties", { "rescale", "lambda" }, { 1, -2 }, { 1e-9, 1, -1, 0.7 } },
+	{ "dare_linear", { 0 }, { 0 }, { 1, 1, 1, 1 } },
+	{ "dare_linear", { 0 }, { 0 }, { 0.5, 1, 0.1, 0.9 } },
+	{ "dare_linear",
+	  { "rescale", "normalize", "lambda" },
+	  { 0, 1, 0.9 },
+	  { 0.3, 0, 0, 1 - 1e-12 } },
+	{ "dare_ties", { 0 }, { 0 }, { 0.5, 1, 0.1, 0.9 } },
+	{ "dare_ties", { "rescale", "normalize" }, { 0, 1 }, { 0.5, 1, 1, 0 } },
+};
+
+/* What the elements of the sources are like. */
+enum data { DATA_F32, DATA_EQUALS, DATA_SPECIALS, DATA_COUNT };
+
+static const float special_values[] = {
+	NAN,	INFINITY, -INFINITY, -0.0f,	0.0f,	 0x1p-149f,
+	1e-40f, 3e38f,	  -3e38f,    0x1p-126f, -1e-40f, 1.0f,
+};
+
+static float number(enum data data, uint64_t *seed, float like)
+{
+	uint32_t pick = fixture_random(seed);
+
+	if (data == DATA_EQUALS)
+		return like + (float)((int)(pick % 9) - 4) * 0x1p-9f;
+	if (data == DATA_SPECIALS && pick % 50 == 0)
+		return special_values[pick / 50 % ARRAY_LEN(special_values)];
+	return like + fixture_normal(seed, 0.002f);
+}
+
+/* One job with its data in memory, too. */
+struct sample {
+	struct job_fixture jf;
+	float *x[INPUTS];
+};
+
+static size_t inputs_of(const struct merge_method *method)
+{
+	size_t models =
+		method->models_max < INPUTS ? method->models_max : INPUTS - 1;
+
+	return method->base == BASE_UNUSED ? models : models + 1;
+}
+
+static void sample_set(struct sample *s, const struct variant *variant)
+{
+	const struct merge_method *method = s->jf.job.method;
+
+	for (size_t o = 0; o < method->options_count; o++)
+		for (size_t i = 0; i < s->jf.job.args.inputs; i++) {
+			const char *name = method->options[o].name;
+
+			if (!strcmp(name, "weight"))
+				job_set(&s->jf, name, i, thirds[i]);
+			if (!strcmp(name, "density"))
+				job_set(&s->jf, name, i, variant->density[i]);
+		}
+	for (size_t o = 0; o < 4 && variant->option[o]; o++)
+		job_set_all(&s->jf, variant->option[o], variant->value[o]);
+}
+
+static void sample_open(struct sample *s, const struct variant *variant,
+			enum data data)
+{
+	const struct merge_method *method = method_by_name(variant->method);
+	size_t inputs = inputs_of(method);
+	size_t base = method->base == BASE_UNUSED ? METHOD_NO_BASE : BASE;
+	uint64_t seed = 42 + data;
+
+	job_open(&s->jf, method, inputs, base, ROWS, COLS);
+	for (size_t i = 0; i < inputs; i++)
+		s->x[i] = calloc(ELEMENTS, sizeof(float));
+	for (size_t j = 0; j < ELEMENTS; j++) {
+		float like = fixture_normal(&seed, 0.02f);
+
+		if (data == DATA_EQUALS)
+			like = roundf(like * 0x1p9f) * 0x1p-9f;
+		for (size_t i = 0; i < inputs; i++)
+			s->x[i][j] = i == base && data != DATA_SPECIALS
+					     ? like
+					     : number(data, &seed, like);
+	}
+	for (size_t i = 0; i < inputs; i++)
+		job_input(&s->jf, i, DTYPE_F32, s->x[i]);
+	sample_set(s, variant);
+}
+
+static void sample_close(struct sample *s)
+{
+	for (size_t i = 0; i < s->jf.job.args.inputs; i++)
+		free(s->x[i]);
+	job_close(&s->jf);
+}
+
+static void for_all(void (*check)(struct sample *s, const char *label))
+{
+	char label[80];
+
+	for (size_t v = 0; v < ARRAY_LEN(variants); v++)
+		for (int data = 0; data < DATA_COUNT; data++) {
+			struct sample s;
+
+			snprintf(label, sizeof(label),
+				 "%s, variant %zu, data %d", variants[v].method,
+				 v, data);
+			sample_open(&s, &variants[v], (enum data)data);
+			check(&s, label);
+			sample_close(&s);
+		}
+}
+
+static void assert_same(const void *a, const void *b, size_t size,
+			const char *label)
+{
+	if (memcmp(a, b, size))
+		fail_msg("%s: different bytes", label);
+}
+
+/* Within two steps of the exact value; slerp's norms are sums. */
+static void assert_near(const float *got, const float *want, const double *unit,
+			const char *label)
+{
+	for (size_t j = 0; j < ELEMENTS; j++) {
+		double off = fabs((double)got[j] - (double)want[j]);
+
+		if (isnan(want[j]) ? !isnan(got[j]) : !(off <= 2 * unit[j]))
+			fail_msg("%s: element %zu is %a, not %a", label, j,
+				 (double)got[j], (double)want[j]);
+	}
+}
+
+static void check_reference(struct sample *s, const char *label)
+{
+	const struct kernels *kernels = kernels_at(CPU_LEVEL_baseline);
+	float *out = calloc(ELEMENTS, sizeof(*out));
+	float *want = calloc(ELEMENTS, sizeof(*want));
+	double *unit = calloc(ELEMENTS, sizeof(*unit));
+
+	reference_make(s->jf.job.method, &s->jf.job.args,
+		       (const float *const *)s->x, want, unit);
+	kernels->store[DTYPE_F32](want, want, ELEMENTS);
+	job_make(&s->jf, cpu_level_best(), NULL, out, NULL);
+	if (!strcmp(s->jf.job.method->name, "slerp"))
+		assert_near(out, want, unit, label);
+	else
+		assert_same(out, want, s->jf.job.size, label);
+	free(out);
+	free(want);
+	free(unit);
+}
+
+static void bytes_are_those_of_the_scalar_form(void **state)
+{
+	for_all(check_reference);
+}
+
+/* Level 0 without threads against every level with four. */
+static void check_levels(struct sample *s, const char *label)
+{
+	unsigned char *first = malloc(s->jf.job.size);
+	unsigned char *out = malloc(s->jf.job.size);
+	struct pool *pool = pool_open(4, NULL);
+	void *first_state;
+
+	job_make(&s->jf, CPU_LEVEL_baseline, NULL, first, &first_state);
+	for (size_t l = 0; l < CPU_LEVEL_COUNT; l++) {
+		enum cpu_level level;
+		void *state;
+
+		if (!cpu_level_by_name(cpu_level_name((enum cpu_level)l),
+				       &level))
+			continue;
+		job_make(&s->jf, level, pool, out, &state);
+		assert_same(out, first, s->jf.job.size, label);
+		assert_true(!state == !first_state);
+		if (state)
+			assert_same(state, first_state, s->jf.job.state_size,
+				    label);
+		free(state);
+	}
+	pool_close(pool);
+	free(first_state);
+	free(first);
+	free(out);
+}
+
+static void levels_and_threads_give_the_same_bytes(void **state)
+{
+	for_all(check_levels);
+}
+
+static void check_cuts(struct sample *s, const char *label)
+{
+	static const enum dtype dtypes[] = { DTYPE_BF16, DTYPE_F32, DTYPE_F16,
+					     DTYPE_F64 };
+	AUTO_MERGE_SCRATCH struct merge_scratch *scratch = merge_scratch_open();
+	uint64_t seed = 7;
+
+	for (size_t d = 0; d < ARRAY_LEN(dtypes); d++) {
+		unsigned char *whole;
+		unsigned char *part;
+		void *state;
+
+		job_output(&s->jf, dtypes[d]);
+		whole = malloc(s->jf.job.size);
+		part = malloc(s->jf.job.size);
+		job_make(&s->jf, cpu_level_best(), NULL, whole, &state);
+		for (size_t c = 0; c < CUTS; c++) {
+			size_t off = fixture_random(&seed) % s->jf.job.size;
+			size_t max = c % 2 ? s->jf.job.size : 50;
+			size_t len = fixture_random(&seed) %
+				     min_u64(max, s->jf.job.size - off);
+
+			assert_false(merge_bytes(&s->jf.job, cpu_level_best(),
+						 state, off, len, part, scratch,
+						 NULL, NULL));
+			assert_same(part, whole + off, len, label);
+		}
+		free(state);
+		free(whole);
+		free(part);
+	}
+}
+
+static void pieces_make_the_whole(void **state)
+{
+	for_all(check_cuts);
+}
+
+static void make_variant(const struct variant *variant, enum data data,
+			 float *out)
+{
+	struct sample s;
+
+	sample_open(&s, variant, data);
+	job_make(&s.jf, cpu_level_best(), NULL, out, NULL);
+	sample_close(&s);
+}
+
+/* Pairs of settings that must be the same merge. */
+static void equal_settings_give_equal_bytes(void **state)
+{
+	static const struct variant pairs[][2] = {
+		{ { "dare_linear", { "normalize" }, { 1 }, { 1, 1, 1, 1 } },
+		  { "task_arithmetic", { "normalize" }, { 1 }, { 0 } } },
+		{ { "dare_linear", { 0 }, { 0 }, { 7, 1, 1, 1.5 } },
+		  { "task_arithmetic", { 0 }, { 0 }, { 1, 1, 1, 1 } } },
+		{ { "dare_ties", { "normalize" }, { 1 }, { 1, 1, 1, 1 } },
+		  { "ties", { 0 }, { 0 }, { 1, 1, 1, 1 } } },
+		{ { "ties", { "int8_mask" }, { 1 }, { 0.3, 1, 0.2, 1 } },
+		  { "ties", { 0 }, { 0 }, { 0.3, 1, 0.2, 1 } } },
+		{ { "dare_ties", { "density", "rescale" }, { 0, 0 }, { 0 } },
+		  { "ties", { "density" }, { 0 }, { 0 } } },
+	};
+	float *a = malloc(ELEMENTS * sizeof(*a));
+	float *b = malloc(ELEMENTS * sizeof(*b));
+
+	for (size_t p = 0; p < ARRAY_LEN(pairs); p++) {
+		make_variant(&pairs[p][0], DATA_F32, a);
+		make_variant(&pairs[p][1], DATA_F32, b);
+		assert_same(a, b, ELEMENTS * sizeof(*a), pairs[p][0].method);
+	}
+	free(a);
+	free(b);
+}
+
+/* A model that is the base changes nothing, whatever the options. */
+static void zero_deltas_give_the_base(void **state)
+{
+	float *out = malloc(ELEMENTS * sizeof(*out));
+
+	for (size_t v = 0; v < ARRAY_LEN(variants); v++) {
+		struct sample s;
+
+		sample_open(&s, &variants[v], DATA_F32);
+		if (s.jf.job.args.base == METHOD_NO_BASE ||
+		    s.jf.job.args.inputs == 2) {
+			sample_close(&s);
+			continue;
+		}
+		for (size_t i = 0; i < s.jf.job.args.inputs; i++)
+			s.jf.inputs[i] = s.jf.inputs[BASE];
+		job_make(&s.jf, cpu_level_best(), NULL, out, NULL);
+		assert_same(out, s.x[BASE], ELEMENTS * sizeof(*out),
+			    variants[v].method);
+		sample_close(&s);
+	}
+	free(out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_are_those_of_the_scalar_form),
+		cmocka_unit_test(levels_and_threads_give_the_same_bytes),
+		cmocka_unit_test(pieces_make_the_whole),
+		cmocka_unit_test(equal_settings_give_equal_bytes),
+		cmocka_unit_test(zero_deltas_give_the_base),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
