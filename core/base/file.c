@@ -151,7 +151,10 @@ int file_mkdirs(const char *path)
 
 	if (!copy)
 		return -ENOMEM;
-	for (slash = strchr(copy + 1, '/'); *copy && slash;
+	if (*copy == '\0')
+		return -ENOENT;
+	/* The root needs no making. */
+	for (slash = strchr(copy + 1, '/'); slash;
 	     slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		rc = make_dir(copy);
