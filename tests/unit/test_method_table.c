@@ -1,0 +1,272 @@
+/*
+ * The table of methods says of each what parsing, planning and keys go by: it
+ * must be whole, and agree with mergekit's rules.
+ */
+#include <math.h>
+
+#include "core/method.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+/* mergekit's input contracts; inputs other than a base. */
+static const struct {
+	const char *name;
+	enum method_base base;
+	bool base_has_options;
+	size_t min, max;
+	enum method_missing missing;
+	bool draws;
+} contracts[] = {
+	{ "linear", BASE_UNUSED, true, 1, SIZE_MAX, MISSING_PRESENT, false },
+	{ "slerp", BASE_REQUIRED, false, 1, 1, MISSING_LONE, false },
+	{ "task_arithmetic", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  false },
+	{ "ties", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
+	{ "dare_linear", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  true },
+	{ "dare_ties", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  true },
+	{ "passthrough", BASE_UNUSED, true, 1, 1, MISSING_ERROR, false },
+};
+
+/* mergekit's defaults; NAN: none. */
+static const struct {
+	const char *method, *option;
+	enum option_type type;
+	enum option_scope scope;
+	bool required, in_state;
+	double fallback;
+} defaults[] = {
+#define WEIGHT OPTION_FLOAT, OPTION_PER_MODEL, true, false, NAN
+#define DENSITY OPTION_FLOAT, OPTION_PER_MODEL, false, true, 1
+#define LAMBDA OPTION_FLOAT, OPTION_GLOBAL, false, false, 1
+	{ "linear", "weight", WEIGHT },
+	{ "linear", "normalize", OPTION_BOOL, OPTION_GLOBAL, false, false, 1 },
+	{ "slerp", "t", OPTION_FLOAT, OPTION_GLOBAL, true, false, NAN },
+	{ "passthrough", "scale", OPTION_FLOAT, OPTION_PER_MODEL, false, false,
+	  NAN },
+#define TASK(name, normalize, rescale)                                    \
+	{ name, "weight", WEIGHT }, { name, "density", DENSITY },         \
+		{ name, "lambda", LAMBDA }, { name,                       \
+					      "int8_mask",                \
+					      OPTION_BOOL,                \
+					      OPTION_GLOBAL,              \
+					      false,                      \
+					      false,                      \
+					      0 },                        \
+		{ name,	 "normalize", OPTION_BOOL, OPTION_GLOBAL,         \
+		  false, false,	      normalize },                        \
+	{                                                                 \
+		name, "rescale", OPTION_BOOL, OPTION_GLOBAL, false, true, \
+			rescale                                           \
+	}
+	TASK("task_arithmetic", 0, 0),
+	TASK("ties", 1, 0),
+	TASK("dare_linear", 0, 1),
+	TASK("dare_ties", 0, 1),
+};
+
+static const struct method_option *option_of(const struct merge_method *method,
+					     const char *name)
+{
+	for (size_t o = 0; o < method->options_count; o++)
+		if (!strcmp(method->options[o].name, name))
+			return &method->options[o];
+	fail_msg("%s has no option %s", method->name, name);
+	return NULL;
+}
+
+static void counts_and_policies_are_mergekits(void **state)
+{
+	assert_int_equal(method_count(), ARRAY_LEN(contracts));
+	for (size_t i = 0; i < ARRAY_LEN(contracts); i++) {
+		const struct merge_method *m =
+			method_by_name(contracts[i].name);
+
+		assert_non_null(m);
+		assert_int_equal(m->base, contracts[i].base);
+		assert_int_equal(m->base_has_options,
+				 contracts[i].base_has_options);
+		assert_int_equal(m->models_min, contracts[i].min);
+		assert_true(m->models_max == contracts[i].max);
+		assert_int_equal(m->missing, contracts[i].missing);
+		assert_int_equal(m->draws, contracts[i].draws);
+	}
+}
+
+static void options_and_defaults_are_mergekits(void **state)
+{
+	size_t options = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(defaults); i++) {
+		const struct method_option *option = option_of(
+			method_by_name(defaults[i].method), defaults[i].option);
+
+		assert_int_equal(option->type, defaults[i].type);
+		assert_int_equal(option->scope, defaults[i].scope);
+		assert_int_equal(option->required, defaults[i].required);
+		assert_int_equal(option->in_state, defaults[i].in_state);
+		if (isnan(defaults[i].fallback))
+			assert_true(isnan(option->fallback));
+		else
+			assert_true(option->fallback == defaults[i].fallback);
+	}
+	for (size_t i = 0; i < method_count(); i++)
+		options += method_at(i)->options_count;
+	assert_int_equal(options, ARRAY_LEN(defaults));
+}
+
+/* DARE's density is a probability; mergekit refuses a negative one, too. */
+static void ranges_are_given(void **state)
+{
+	assert_true(option_of(method_by_name("dare_ties"), "density")->min ==
+		    0);
+	assert_true(option_of(method_by_name("dare_linear"), "density")->min ==
+		    0);
+	assert_true(isinf(option_of(method_by_name("ties"), "density")->min));
+	for (size_t i = 0; i < method_count(); i++)
+		for (size_t o = 0; o < method_at(i)->options_count; o++) {
+			const struct method_option *option =
+				&method_at(i)->options[o];
+
+			if (option->type == OPTION_BOOL)
+				assert_true(option->min == 0 &&
+					    option->max == 1);
+			assert_true(option->min < option->max);
+			assert_true(isnan(option->fallback) ||
+				    (option->fallback >= option->min &&
+				     option->fallback <= option->max));
+			assert_true(option->help && *option->help);
+		}
+}
+
+static void rows_are_whole(void **state)
+{
+	for (size_t i = 0; i < method_count(); i++) {
+		const struct merge_method *m = method_at(i);
+
+		assert_ptr_equal(method_by_name(m->name), m);
+		assert_true(m->version > 0);
+		assert_true(m->summary && *m->summary);
+		assert_true(m->options_count <= METHOD_OPTIONS_MAX);
+		assert_true(m->models_min <= m->models_max);
+		assert_true(!m->tile != !m->rows);
+		assert_true(!m->state_size == !m->reduce);
+		assert_true(!m->scratch_size || m->reduce);
+	}
+	assert_null(method_by_name("dare-ties"));
+	assert_null(method_by_name(""));
+}
+
+/* Every level has a row of its own, equal in all but its functions. */
+static void levels_have_all_methods(void **state)
+{
+	struct merge_method own = { .name = "linear" };
+
+	for (size_t l = 0; l < CPU_LEVEL_COUNT; l++)
+		for (size_t i = 0; i < method_count(); i++) {
+			const struct merge_method *m = method_for_level(
+				method_at(i), (enum cpu_level)l);
+
+			assert_string_equal(m->name, method_at(i)->name);
+			assert_int_equal(m->version, method_at(i)->version);
+			assert_true(l == 0 || m->tile != method_at(i)->tile);
+		}
+	assert_ptr_equal(method_for_level(&own, CPU_LEVEL_baseline), &own);
+}
+
+static struct method_args args_of(const double *values, size_t inputs,
+				  size_t base)
+{
+	return (struct method_args){ .inputs = inputs,
+				     .base = base,
+				     .values = values,
+				     .elements = 100 };
+}
+
+static void what_is_unchanged_is_said(void **state)
+{
+	static const char *const family[] = { "task_arithmetic", "ties",
+					      "dare_linear", "dare_ties" };
+	const struct merge_method *m = method_by_name("passthrough");
+	double scale[] = { NAN, 1, 0 };
+	double values[2 * METHOD_OPTIONS_MAX] = { 0 };
+	struct method_args args = args_of(&scale[0], 1, METHOD_NO_BASE);
+
+	assert_int_equal(m->unchanged(&args), 0);
+	args.values = &scale[1];
+	assert_true(m->unchanged(&args) == METHOD_CHANGED);
+	args.values = &scale[2];
+	assert_true(m->unchanged(&args) == METHOD_CHANGED);
+	for (size_t i = 0; i < ARRAY_LEN(family); i++) {
+		m = method_by_name(family[i]);
+		args = args_of(values, 1, 0);
+		assert_int_equal(m->unchanged(&args), 0);
+		args = args_of(values, 2, 1);
+		assert_true(m->unchanged(&args) == METHOD_CHANGED);
+	}
+}
+
+static void weights_that_cancel_are_refused(void **state)
+{
+	const struct merge_method *m = method_by_name("linear");
+	double values[] = { 0.5, -0.5, 1, 1 };
+	struct method_args args = args_of(values, 2, METHOD_NO_BASE);
+
+	assert_string_equal(m->check(&args),
+			    "the weights sum to 0, so that they cannot be "
+			    "normalised; change them or set normalize: false");
+	values[2] = 0;
+	assert_null(m->check(&args));
+	values[2] = 1;
+	values[1] = 0.5;
+	assert_null(m->check(&args));
+}
+
+/* A reduction is made only where the bytes depend on it. */
+static void states_are_only_where_needed(void **state)
+{
+	static const struct {
+		const char *method;
+		double density, rescale;
+		bool needed;
+	} rows[] = {
+		{ "ties", 1, 0, false },	 { "ties", 1, 1, false },
+		{ "ties", 0.5, 0, true },	 { "ties", 0, 1, false },
+		{ "ties", -1, 1, false },	 { "ties", 2, 1, false },
+		{ "dare_ties", 0.5, 1, true },	 { "dare_ties", 0.5, 0, false },
+		{ "dare_linear", 0, 1, true },	 { "dare_linear", 1, 1, false },
+		{ "dare_linear", 0.5, 1, true },
+	};
+
+	for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+		const struct merge_method *m = method_by_name(rows[r].method);
+		double values[2 * METHOD_OPTIONS_MAX] = { 0 };
+		struct method_args args = args_of(values, 2, 0);
+		size_t density = option_of(m, "density") - m->options;
+		size_t rescale = option_of(m, "rescale") - m->options;
+
+		values[density * 2 + 1] = rows[r].density;
+		values[rescale * 2] = rows[r].rescale;
+		assert_int_equal(m->state_size(&args) > 0, rows[r].needed);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counts_and_policies_are_mergekits),
+		cmocka_unit_test(options_and_defaults_are_mergekits),
+		cmocka_unit_test(ranges_are_given),
+		cmocka_unit_test(rows_are_whole),
+		cmocka_unit_test(levels_have_all_methods),
+		cmocka_unit_test(what_is_unchanged_is_said),
+		cmocka_unit_test(weights_that_cancel_are_refused),
+		cmocka_unit_test(states_are_only_where_needed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
