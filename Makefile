@@ -64,20 +64,28 @@ PROGRAM := $(if $(SAN),$B/llmergefs,llmergefs)
 
 all: $(PROGRAM) ## the program: ./llmergefs
 
+# V=1 shows whole commands.
+V ?=
+Q := $(if $V,,@)
+note = @echo '  $1	$@'
+
 $(PROGRAM): $B/fs/main.o $B/libllmergefs.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call note,LINK)
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $B/libllmergefs.a: $(LIB_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$Qrm -f $@ && $(AR) rcs $@ $^
 
 $B/%.o: %.c | packages
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
+	$(call note,CC)
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
 define level_rule
 $B/%.$1.o: %.c | packages
 	@mkdir -p $$(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) $(LEVEL_CFLAGS) $(CFLAGS_$1) \
+	$$(call note,CC)
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) $(LEVEL_CFLAGS) $(CFLAGS_$1) \
 		-DCPU_LEVEL=$1 -c -o $$@ $$<
 endef
 $(foreach l,$(LEVELS),$(eval $(call level_rule,$l)))
@@ -92,7 +100,8 @@ UNIT_HELP := $(patsubst %.c,$B/%.o,$(filter-out tests/unit/test_%,$(wildcard tes
 
 $B/tests/%: $B/tests/unit/%.o $(UNIT_HELP) $B/libllmergefs.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(call note,LINK)
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 unit-programs: $(UNIT)
 
@@ -142,7 +151,8 @@ FUZZ_MAKE = $(MAKE) --no-print-directory CC=clang B=$(FUZZ_B) \
 	SAN=fuzzer-no-link,address,undefined
 
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libllmergefs.a
-	$(CC) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call note,LINK)
+	$Q$(CC) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 fuzz-programs: $(FUZZ:%=$B/tests/fuzz/%)
 
