@@ -156,7 +156,7 @@ static int change_layer_types(struct change *c)
 	fputc(']', text.out);
 	if (text_take(&text, &bytes, NULL) < 0)
 		return -ENOMEM;
-	if (!known || count != c->plan->layers) {
+	if (!known) {
 		report_warning(c->report,
 			       "%s/config.json: layer_types is left as it is: "
 			       "the sources of the slices do not all have one",
