@@ -23,7 +23,7 @@ struct row {
 struct reading {
 	const char *dir;
 	const char *remedy;
-	struct shard *shards; /* by strcmp of names */
+	struct shard *shards; /* of the index, in its order */
 	size_t shards_count;
 	struct row *rows; /* by strcmp of tensors, then of shards */
 	size_t count;
@@ -31,23 +31,23 @@ struct reading {
 	struct report *report;
 };
 
-/* How often a flaw was met, so that a list of it stays short. */
-struct tally {
-	const char *flaw;
+/* A kind of trouble, and how often it was met: its list stays short. */
+struct flaw {
+	const char *what;
 	size_t count;
 };
 
-static bool tally_room(struct tally *tally)
+static bool flaw_room(struct flaw *flaw)
 {
-	return tally->count++ < LISTED_MAX;
+	return flaw->count++ < LISTED_MAX;
 }
 
-static void tally_end(const struct tally *tally, const char *path,
-		      struct report *report)
+static void flaw_end(const struct flaw *flaw, const char *path,
+		     struct report *report)
 {
-	if (tally->count > LISTED_MAX)
+	if (flaw->count > LISTED_MAX)
 		report_error(report, EBADMSG, "%s: %zu more tensors %s", path,
-			     tally->count - LISTED_MAX, tally->flaw);
+			     flaw->count - LISTED_MAX, flaw->what);
 }
 
 static void report_no_memory(struct reading *reading)
@@ -117,7 +117,7 @@ static bool make_rows(struct reading *reading)
 /* Report tensors that two shards have, and leave one row of each. */
 static void drop_doubles(struct reading *reading)
 {
-	struct tally tally = { .flaw = "are in two files" };
+	struct flaw flaw = { .what = "are in two files" };
 	size_t kept = 0;
 
 	for (size_t i = 0; i < reading->count; i++) {
@@ -130,51 +130,39 @@ static void drop_doubles(struct reading *reading)
 			continue;
 		}
 		last->doubled = true;
-		if (tally_room(&tally))
+		if (flaw_room(&flaw))
 			report_error(reading->report, EBADMSG,
 				     "%s: tensor \"%s\" is both in %s and in "
 				     "%s",
 				     reading->dir, row->tensor->name,
 				     last->shard->name, row->shard->name);
 	}
-	tally_end(&tally, reading->dir, reading->report);
+	flaw_end(&flaw, reading->dir, reading->report);
 	reading->count = kept;
-}
-
-static int by_shard_name(const void *key, const void *item)
-{
-	return strcmp(key, ((const struct shard *)item)->name);
-}
-
-static const struct shard *shard_named(const struct reading *reading,
-				       const char *name)
-{
-	return bsearch(name, reading->shards, reading->shards_count,
-		       sizeof(struct shard), by_shard_name);
 }
 
 /* What the index says of tensors, against what the shards have. */
 struct comparison {
 	const struct weight_index *index;
-	struct tally absent, unnamed, elsewhere;
+	struct flaw absent, unnamed, elsewhere;
 };
 
 static void check_entry(struct reading *reading, struct comparison *comparison,
 			const struct weight_entry *entry)
 {
 	/* What an unreadable shard has is not known. */
-	if (shard_named(reading, entry->shard)->good &&
-	    tally_room(&comparison->absent))
+	if (reading->shards[entry->shard].good &&
+	    flaw_room(&comparison->absent))
 		report_error(reading->report, EBADMSG,
 			     "%s: tensor \"%s\" is not in %s",
 			     comparison->index->path, entry->tensor,
-			     entry->shard);
+			     reading->shards[entry->shard].name);
 }
 
 static void check_row(struct reading *reading, struct comparison *comparison,
 		      const struct row *row)
 {
-	if (tally_room(&comparison->unnamed))
+	if (flaw_room(&comparison->unnamed))
 		report_error(reading->report, EBADMSG,
 			     "%s: tensor \"%s\" of %s is missing from it",
 			     comparison->index->path, row->tensor->name,
@@ -184,13 +172,15 @@ static void check_row(struct reading *reading, struct comparison *comparison,
 static void check_pair(struct reading *reading, struct comparison *comparison,
 		       const struct weight_entry *entry, const struct row *row)
 {
-	if (row->doubled || strcmp(row->shard->name, entry->shard) == 0)
+	const struct shard *said = &reading->shards[entry->shard];
+
+	if (row->doubled || row->shard == said)
 		return;
-	if (tally_room(&comparison->elsewhere))
+	if (flaw_room(&comparison->elsewhere))
 		report_error(reading->report, EBADMSG,
 			     "%s: tensor \"%s\" is in %s, not in %s",
 			     comparison->index->path, entry->tensor,
-			     row->shard->name, entry->shard);
+			     row->shard->name, said->name);
 }
 
 /* Both are in order of their names. */
@@ -198,9 +188,9 @@ static void compare(struct reading *reading, const struct weight_index *index)
 {
 	struct comparison comparison = {
 		.index = index,
-		.absent.flaw = "are not in their files",
-		.unnamed.flaw = "are missing from it",
-		.elsewhere.flaw = "are in other files",
+		.absent.what = "are not in their files",
+		.unnamed.what = "are missing from it",
+		.elsewhere.what = "are in other files",
 	};
 	size_t e = 0, r = 0;
 
@@ -221,9 +211,9 @@ static void compare(struct reading *reading, const struct weight_index *index)
 		e += order <= 0;
 		r += order >= 0;
 	}
-	tally_end(&comparison.absent, index->path, reading->report);
-	tally_end(&comparison.unnamed, index->path, reading->report);
-	tally_end(&comparison.elsewhere, index->path, reading->report);
+	flaw_end(&comparison.absent, index->path, reading->report);
+	flaw_end(&comparison.unnamed, index->path, reading->report);
+	flaw_end(&comparison.elsewhere, index->path, reading->report);
 }
 
 /* Find the files, and read the index where there is one. */

@@ -7,6 +7,7 @@
 
 #define HUB_ID_MAX 96
 #define HUB_COMMIT_MAX 64
+#define HUB_REF_SIZE_MAX 128
 #define HUB_REVISION "main"
 
 #define ALNUM "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -88,15 +89,21 @@ static char *repository(const char *root, const char *id)
 	return len < 0 ? NULL : path;
 }
 
+static char *file_of(const char *repo, const char *folder, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s/%s", repo, folder, name) < 0 ? NULL
+								   : path;
+}
+
 static int snapshot(const char *repo, const char *commit, char **dir)
 {
-	AUTO_FREE char *path = NULL;
+	AUTO_FREE char *path = file_of(repo, "snapshots", commit);
 	struct stat st;
 
-	if (asprintf(&path, "%s/snapshots/%s", repo, commit) < 0) {
-		path = NULL;
+	if (!path)
 		return -ENOMEM;
-	}
 	if (stat(path, &st) < 0)
 		return errno == ENOTDIR ? -ENOENT : -errno;
 	if (!S_ISDIR(st.st_mode))
@@ -105,40 +112,39 @@ static int snapshot(const char *repo, const char *commit, char **dir)
 	return 0;
 }
 
-/* The commit in refs/<revision>; the caller frees it. */
-static int read_ref(const char *repo, const char *revision, char **commit)
+/* The commit that the file of a branch or tag holds. */
+static int read_ref(const char *path, char commit[HUB_COMMIT_MAX + 1])
 {
-	AUTO_FREE char *path = NULL, *text = NULL;
+	AUTO_FREE char *text = NULL;
 	size_t len, digits;
 	int rc;
 
-	if (asprintf(&path, "%s/refs/%s", repo, revision) < 0) {
-		path = NULL;
-		return -ENOMEM;
-	}
-	rc = file_slurp(path, HUB_COMMIT_MAX + 2, &text, &len, NULL);
+	rc = file_slurp(path, HUB_REF_SIZE_MAX, &text, &len, NULL);
 	if (rc)
 		return rc == -ENOMEM || rc == -EACCES ? rc : -ENOENT;
 	digits = strspn(text, ALNUM);
-	if (digits == 0 || digits + strspn(text + digits, "\r\n") != len)
+	if (digits == 0 || digits > HUB_COMMIT_MAX ||
+	    digits + strspn(text + digits, "\r\n") != len)
 		return -ENOENT;
-	text[digits] = '\0';
-	*commit = TAKE(text);
+	memcpy(commit, text, digits);
+	commit[digits] = '\0';
 	return 0;
 }
 
 int hub_find(const char *root, const char *id, const char *revision, char **dir)
 {
-	AUTO_FREE char *repo = repository(root, id), *commit = NULL;
+	const char *name = revision ? revision : HUB_REVISION;
+	AUTO_FREE char *repo = repository(root, id);
+	AUTO_FREE char *ref = repo ? file_of(repo, "refs", name) : NULL;
+	char commit[HUB_COMMIT_MAX + 1];
 	int rc;
 
-	if (!repo)
+	if (!ref)
 		return -ENOMEM;
-	revision = revision ? revision : HUB_REVISION;
-	rc = read_ref(repo, revision, &commit);
+	rc = read_ref(ref, commit);
 	if (rc == 0)
 		return snapshot(repo, commit, dir);
-	if (rc != -ENOENT || strchr(revision, '/'))
+	if (rc != -ENOENT || strchr(name, '/'))
 		return rc;
-	return snapshot(repo, revision, dir);
+	return snapshot(repo, name, dir);
 }

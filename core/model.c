@@ -49,9 +49,9 @@ static void auto_model_set_close(struct model_set *const *set)
 
 struct model_set *model_set_open(const char *recipe_dir)
 {
-	AUTO(auto_model_set_close) struct model_set *set = NULL;
+	AUTO(auto_model_set_close)
+	struct model_set *set = calloc(1, sizeof(*set));
 
-	set = calloc(1, sizeof(*set));
 	if (!set)
 		return NULL;
 	set->recipe_dir = strdup(recipe_dir);

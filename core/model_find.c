@@ -21,7 +21,7 @@ static int settle(const char *dir, struct arena *arena,
 	return place->dir ? 0 : no_memory(err);
 }
 
-/* `path` below `base`, if that is a folder; *found says so. */
+/* `path` below `base`. Where there is none, -ENOENT without a sentence. */
 static int find_below(const char *base, const char *path, struct arena *arena,
 		      struct model_place *place, struct error *err)
 {
@@ -45,57 +45,51 @@ static int find_below(const char *base, const char *path, struct arena *arena,
 	return settle(joined, arena, place, err);
 }
 
-/* " or in <working directory>", where that is another place to look at. */
+/* Say in which folders a relative path was looked for, and `rest`. */
 static int fail_nowhere(const struct model_ref *ref, const char *recipe_dir,
-			struct error *err)
+			const char *rest, struct error *err)
 {
 	AUTO_FREE char *cwd = getcwd(NULL, 0);
 	bool other = cwd && strcmp(cwd, recipe_dir) != 0;
 
-	if (ref->path[0] == '/')
-		return fail(err, ENOENT,
-			    "model \"%s\": there is no such folder", ref->text);
 	return fail(err, ENOENT, "model \"%s\": no such folder in %s%s%s%s",
 		    ref->text, recipe_dir, other ? " or " : "",
-		    other ? cwd : "",
-		    ref->path[0] == '~'
-			    ? " ('~' is not expanded: write the path out)"
-			    : "");
+		    other ? cwd : "", rest);
 }
 
-static const char *download_line(const struct model_ref *ref,
-				 struct arena *arena)
+/* The ids that are looked for here are also relative paths. */
+static int find_in_hub(const struct model_ref *ref, const char *recipe_dir,
+		       struct arena *arena, struct model_place *place,
+		       struct error *err)
 {
-	return ref->revision
-		       ? arena_printf(arena, "hf download %s --revision %s",
-				      ref->path, ref->revision)
-		       : arena_printf(arena, "hf download %s", ref->path);
-}
-
-static int find_in_hub(const struct model_ref *ref, struct arena *arena,
-		       struct model_place *place, struct error *err)
-{
-	AUTO_FREE char *root = hub_root(), *dir = NULL;
-	const char *download = download_line(ref, arena);
+	AUTO_FREE char *root = hub_root();
+	AUTO_FREE char *dir = NULL;
+	const char *rest;
 	int rc;
 
 	if (!root)
-		return fail(err, ENOENT,
-			    "model \"%s\": no such folder, and no Hugging Face "
-			    "cache: set HF_HOME or HOME",
-			    ref->text);
+		return fail_nowhere(ref, recipe_dir,
+				    ", and the place of the Hugging Face cache "
+				    "is not known: set HF_HOME",
+				    err);
+	place->remedy =
+		arena_printf(arena, ": get it with `hf download %s%s%s`",
+			     ref->path, ref->revision ? " --revision " : "",
+			     ref->revision ? ref->revision : "");
+	if (!place->remedy)
+		return no_memory(err);
+	rest = arena_printf(arena, ", nor in the Hugging Face cache %s%s", root,
+			    place->remedy);
+	if (!rest)
+		return no_memory(err);
 	rc = hub_find(root, ref->path, ref->revision, &dir);
-	if (rc == -ENOENT && download)
-		return fail(err, ENOENT,
-			    "model \"%s\": no such folder, and not in the "
-			    "Hugging Face cache (%s): get it with `%s`",
-			    ref->text, root, download);
+	if (rc == -ENOENT)
+		return fail_nowhere(ref, recipe_dir, rest, err);
 	if (rc)
 		return fail(err, -rc, "model \"%s\": %s: %s", ref->text, root,
 			    strerror(-rc));
 	place->in_hub = true;
-	place->remedy = arena_printf(arena, ": get it with `%s`", download);
-	return place->remedy ? settle(dir, arena, place, err) : no_memory(err);
+	return settle(dir, arena, place, err);
 }
 
 int model_find(const struct model_ref *ref, const char *recipe_dir,
@@ -110,11 +104,19 @@ int model_find(const struct model_ref *ref, const char *recipe_dir,
 		rc = find_below(".", ref->path, arena, place, err);
 	if (rc != -ENOENT)
 		return rc;
+	if (ref->path[0] == '/')
+		return fail(err, ENOENT,
+			    "model \"%s\": there is no such folder", ref->text);
 	if (!hub_is_id(ref->path))
-		return fail_nowhere(ref, recipe_dir, err);
+		return fail_nowhere(ref, recipe_dir,
+				    ref->path[0] == '~'
+					    ? " ('~' is not expanded: write "
+					      "the path out)"
+					    : "",
+				    err);
 	if (ref->revision && !hub_is_revision(ref->revision))
 		return fail(err, EINVAL,
 			    "model \"%s\": \"%s\" is no revision's name",
 			    ref->text, ref->revision);
-	return find_in_hub(ref, arena, place, err);
+	return find_in_hub(ref, recipe_dir, arena, place, err);
 }

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "core/json.h"
@@ -28,7 +29,7 @@ void shape_text(const struct shape *shape, char *text, size_t size)
 
 	snprintf(text, size, "scalar");
 	for (unsigned i = 0; i < shape->rank && len < size; i++)
-		len += (size_t)snprintf(text + len, size - len, "%s%ju",
+		len += (size_t)snprintf(text + len, size - len, "%s%" PRIu64,
 					i ? "x" : "", shape->dim[i]);
 }
 
@@ -79,7 +80,8 @@ static int tensor_bytes(const struct tensor *tensor, uint64_t *bytes,
 		return fail(err, EBADMSG, "\"shape\" overflows");
 	if (bits % 8)
 		return fail(err, EBADMSG,
-			    "%ju bits of %s are not a whole number of bytes",
+			    "%" PRIu64
+			    " bits of %s are not a whole number of bytes",
 			    bits, dtype_info(tensor->dtype)->name);
 	*bytes = bits / 8;
 	return 0;
@@ -101,7 +103,8 @@ static int parse_offsets(const struct json *entry, struct tensor *tensor,
 			    "2^53");
 	if (end < tensor->off)
 		return fail(err, EBADMSG,
-			    "data_offsets end before they begin: %ju, %ju",
+			    "data_offsets end before they begin: %" PRIu64
+			    ", %" PRIu64,
 			    tensor->off, end);
 	rc = tensor_bytes(tensor, &tensor->size, err);
 	if (rc)
@@ -110,7 +113,8 @@ static int parse_offsets(const struct json *entry, struct tensor *tensor,
 		return 0;
 	shape_text(&tensor->shape, shape, sizeof(shape));
 	return fail(err, EBADMSG,
-		    "%s of shape %s takes %ju bytes, data_offsets give %ju",
+		    "%s of shape %s takes %" PRIu64
+		    " bytes, data_offsets give %" PRIu64,
 		    dtype_info(tensor->dtype)->name, shape, tensor->size,
 		    end - tensor->off);
 }
@@ -198,8 +202,10 @@ static int check_cover(const struct safetensors *st, uint64_t data_size,
 
 		if (tensor->off > end)
 			return fail(err, EBADMSG,
-				    "tensor \"%s\" begins at byte %ju of the "
-				    "data, a hole of %ju after the one before",
+				    "tensor \"%s\" begins at byte %" PRIu64
+				    " of the "
+				    "data, a hole of %" PRIu64
+				    " after the one before",
 				    tensor->name, tensor->off,
 				    tensor->off - end);
 		if (tensor->off < end)
@@ -211,11 +217,13 @@ static int check_cover(const struct safetensors *st, uint64_t data_size,
 	if (end > data_size)
 		return fail(err, EBADMSG,
 			    "the file is cut short, download it again: its "
-			    "tensors take %ju bytes, %ju are there",
+			    "tensors take %" PRIu64 " bytes, %" PRIu64
+			    " are there",
 			    end, data_size);
 	if (end < data_size)
 		return fail(err, EBADMSG,
-			    "%ju bytes follow the data of the last tensor",
+			    "%" PRIu64
+			    " bytes follow the data of the last tensor",
 			    data_size - end);
 	return 0;
 }
@@ -223,30 +231,18 @@ static int check_cover(const struct safetensors *st, uint64_t data_size,
 static int check_length(uint64_t n, uint64_t file_size, struct error *err)
 {
 	if (n > SAFETENSORS_HEADER_MAX)
-		return fail(err, EBADMSG,
-			    "not a safetensors file: its header would take %ju "
-			    "bytes, the limit is %u",
-			    n, SAFETENSORS_HEADER_MAX);
+		return fail(
+			err, EBADMSG,
+			"not a safetensors file: its header would take %" PRIu64
+			" "
+			"bytes, the limit is %u",
+			n, SAFETENSORS_HEADER_MAX);
 	if (file_size < LENGTH_SIZE || n > file_size - LENGTH_SIZE)
 		return fail(err, EBADMSG,
 			    "the file is cut short, download it again: its "
-			    "header takes %ju bytes, the file has %ju",
+			    "header takes %" PRIu64
+			    " bytes, the file has %" PRIu64,
 			    n, file_size);
-	return 0;
-}
-
-static int parse_json(const char *json, size_t n, struct arena *arena,
-		      struct json **header, struct error *err)
-{
-	struct error cause;
-	int rc;
-
-	if (n == 0 || json[0] != '{')
-		return fail(err, EBADMSG, "the header must begin with '{'");
-	rc = json_parse(json, n, arena, header, &cause);
-	if (rc)
-		return fail(err, rc == -ENOMEM ? ENOMEM : EBADMSG,
-			    "the header is no JSON: %s", cause.text);
 	return 0;
 }
 
@@ -257,15 +253,20 @@ int safetensors_parse(const char *json, size_t n, uint64_t file_size,
 	AUTO_ARENA struct arena *tree = arena_open();
 	struct safetensors made = { .data_off = LENGTH_SIZE + n };
 	struct json *header;
+	struct error cause;
 	int rc;
 
 	if (!tree)
 		return fail(err, ENOMEM, "no memory");
 	rc = check_length(n, file_size, err);
-	if (rc == 0)
-		rc = parse_json(json, n, tree, &header, err);
 	if (rc)
 		return rc;
+	if (n == 0 || json[0] != '{')
+		return fail(err, EBADMSG, "the header must begin with '{'");
+	rc = json_parse(json, n, tree, &header, &cause);
+	if (rc)
+		return fail(err, rc == -ENOMEM ? ENOMEM : EBADMSG,
+			    "the header is no JSON: %s", cause.text);
 	made.tensors = arena_alloc(arena, header->count, sizeof(struct tensor));
 	if (!made.tensors)
 		return fail(err, ENOMEM, "no memory");
@@ -294,7 +295,8 @@ static int header_length(const unsigned char *bytes, uint64_t file_size,
 
 	if (file_size < LENGTH_SIZE)
 		return fail(err, EBADMSG,
-			    "not a safetensors file: it has only %ju bytes",
+			    "not a safetensors file: it has only %" PRIu64
+			    " bytes",
 			    file_size);
 	if (memcmp(bytes, lfs_pointer, LENGTH_SIZE) == 0)
 		return fail(err, EBADMSG,

@@ -6,31 +6,32 @@
 
 #define LISTED_MAX 10 /* bad entries that get a sentence of their own */
 
-static int parse_map(const char *path, struct arena *arena,
-		     const struct json **map, struct error *err)
+/* The weight_map of an index; NULL: err says why there is none. */
+static const struct json *read_map(const char *path, struct arena *arena,
+				   struct error *err)
 {
 	AUTO_FREE char *text = NULL;
+	const struct json *map;
 	struct error cause;
 	struct json *tree;
 	size_t len = 0;
 	int rc;
 
-	rc = file_slurp(path, JSON_TEXT_MAX, &text, &len, err);
-	if (rc)
-		return rc;
+	if (file_slurp(path, JSON_TEXT_MAX, &text, &len, err))
+		return NULL;
 	rc = json_parse(text, len, arena, &tree, &cause);
-	if (rc)
-		return fail(err, rc == -ENOMEM ? ENOMEM : EBADMSG, "%s: %s",
-			    path, cause.text);
-	*map = json_member(tree, "weight_map");
-	if (!*map || (*map)->type != JSON_OBJECT)
-		return fail(err, EBADMSG,
-			    "%s: \"weight_map\" must be an object of tensors "
-			    "and their files",
-			    path);
-	if ((*map)->count == 0)
-		return fail(err, EBADMSG, "%s: \"weight_map\" is empty", path);
-	return 0;
+	if (rc) {
+		fail(err, rc == -ENOMEM ? ENOMEM : EBADMSG, "%s: %s", path,
+		     cause.text);
+		return NULL;
+	}
+	map = json_member(tree, "weight_map");
+	if (map && map->type == JSON_OBJECT && map->count > 0)
+		return map;
+	fail(err, EBADMSG,
+	     "%s: \"weight_map\" must be an object of tensors and their files",
+	     path);
+	return NULL;
 }
 
 static bool is_plain_name(const struct json *value)
@@ -62,40 +63,52 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* The distinct names of files, by strcmp; their number. */
+static size_t list_shards(const struct json *map, const char **shards)
+{
+	size_t unique = 0;
+
+	for (size_t i = 0; i < map->count; i++)
+		shards[i] = map->items[i]->string;
+	qsort(shards, map->count, sizeof(*shards), by_text);
+	for (size_t i = 0; i < map->count; i++)
+		if (i == 0 || strcmp(shards[unique - 1], shards[i]) != 0)
+			shards[unique++] = shards[i];
+	return unique;
+}
+
 static bool fill(const struct json *map, struct arena *arena,
 		 struct weight_index *index)
 {
 	struct weight_entry *entries;
-	const char **shards;
-	size_t unique = 0;
+	const char **shards, **shard;
 
 	entries = arena_alloc(arena, map->count, sizeof(*entries));
 	shards = arena_alloc(arena, map->count, sizeof(*shards));
 	if (!entries || !shards)
 		return false;
+	index->shards_count = list_shards(map, shards);
 	for (size_t i = 0; i < map->count; i++) {
+		const struct json *file = map->items[map->sorted[i]];
+
+		shard = bsearch(&file->string, shards, index->shards_count,
+				sizeof(*shards), by_text);
 		entries[i].tensor = map->names[map->sorted[i]];
-		entries[i].shard = map->items[map->sorted[i]]->string;
-		shards[i] = entries[i].shard;
+		entries[i].shard = (size_t)(shard - shards);
 	}
-	qsort(shards, map->count, sizeof(*shards), by_text);
-	for (size_t i = 0; i < map->count; i++)
-		if (i == 0 || strcmp(shards[unique - 1], shards[i]) != 0)
-			shards[unique++] = shards[i];
+	index->shards = shards;
 	index->entries = entries;
 	index->count = map->count;
-	index->shards = shards;
-	index->shards_count = unique;
 	return true;
 }
 
 bool weight_index_read(const char *path, struct arena *arena,
 		       struct weight_index *index, struct report *report)
 {
-	const struct json *map = NULL;
 	struct error err;
+	const struct json *map = read_map(path, arena, &err);
 
-	if (parse_map(path, arena, &map, &err)) {
+	if (!map) {
 		report_failure(report, &err);
 		return false;
 	}

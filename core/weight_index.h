@@ -13,7 +13,7 @@
 
 struct weight_entry {
 	const char *tensor;
-	const char *shard;
+	size_t shard; /* index into the shards */
 };
 
 struct weight_index {
