@@ -35,6 +35,18 @@ static struct counts count_jobs(const struct plan *plan)
 	return counts;
 }
 
+/* The tensors that a method makes. */
+static size_t count_method(const struct plan *plan,
+			   const struct merge_method *method)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		count += plan->jobs[i].kind != JOB_COPY &&
+			 plan->jobs[i].method == method;
+	return count;
+}
+
 static bool is_base(const struct recipe *recipe, const struct model *model)
 {
 	return recipe->has_base && model_ref_equal(&recipe->base, &model->ref);
@@ -52,9 +64,16 @@ static void print_tensors(const struct lens *lens, const struct counts *counts)
 		if (counts->dtypes[i])
 			printf(" %zu %s", counts->dtypes[i],
 			       dtype_info((enum dtype)i)->name);
-	printf("\n         %zu copied (%s), %zu merged (%s)\n", counts->copied,
-	       size_text(counts->copied_bytes, copied), counts->merged,
-	       size_text(counts->merged_bytes, merged));
+	printf("\n         %zu copied, %s\n", counts->copied,
+	       size_text(counts->copied_bytes, copied));
+	printf("         %zu merged, %s%s", counts->merged,
+	       size_text(counts->merged_bytes, merged),
+	       counts->merged ? ":" : "");
+	for (size_t i = 0; i < method_count(); i++)
+		if (count_method(plan, method_at(i)))
+			printf(" %zu by %s", count_method(plan, method_at(i)),
+			       method_at(i)->name);
+	putchar('\n');
 	if (counts->reductions)
 		printf("         %zu need a reduction, once, before their "
 		       "first byte\n",
@@ -157,6 +176,16 @@ static void write_counts(const struct plan *plan)
 			continue;
 		printf("%s\"%s\": %zu", comma, dtype_info((enum dtype)i)->name,
 		       counts.dtypes[i]);
+		comma = ", ";
+	}
+	comma = "";
+	fputs("},\n  \"methods\": {", stdout);
+	for (size_t i = 0; i < method_count(); i++) {
+		size_t count = count_method(plan, method_at(i));
+
+		if (!count)
+			continue;
+		printf("%s\"%s\": %zu", comma, method_at(i)->name, count);
 		comma = ", ";
 	}
 	putchar('}');

@@ -15,7 +15,7 @@ static const struct command commands[] = {
 		.operands_min = 2,
 		.operands_max = 2,
 		.groups = OPTIONS_MOUNT | OPTIONS_ENGINE,
-		.summary = "show the merged model as a folder (the default)",
+		.summary = "mount the merged model (the default)",
 		.about = "The folder can be read as soon as the command "
 			 "returns; every byte is made\nwhen it is read. "
 			 "`fusermount3 -u MOUNTPOINT` ends it. What it does "
@@ -31,7 +31,7 @@ static const struct command commands[] = {
 		.operands_min = 1,
 		.operands_max = 1,
 		.groups = OPTIONS_JSON,
-		.summary = "say what is wrong with it, or what would be made",
+		.summary = "say what is wrong, or what would be made",
 		.about = "Reads the recipe and the headers of the models, "
 			 "never weights.",
 		.run = check_main,
@@ -78,7 +78,7 @@ static const struct command commands[] = {
 static void print_commands(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		printf("  llmergefs %-7s %-18s %s\n", commands[i].name,
+		printf("  llmergefs %-7s %-17s  %s\n", commands[i].name,
 		       commands[i].operands, commands[i].summary);
 }
 

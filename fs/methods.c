@@ -22,6 +22,12 @@ static const char *const base_names[] = {
 	[BASE_REQUIRED] = "required",
 };
 
+static const char *const before_models[] = {
+	[BASE_UNUSED] = "",
+	[BASE_OPTIONAL] = "base_model, if given, and ",
+	[BASE_REQUIRED] = "base_model and ",
+};
+
 static const char *scope_name(const struct method_option *option)
 {
 	return option->scope == OPTION_PER_MODEL ? "per model" : "global";
@@ -62,17 +68,20 @@ static void print_range(FILE *out, const struct method_option *option)
 		fprintf(out, ", %g to %g", option->min, option->max);
 }
 
-/* "2 models", "1 to 3 models", "2 or more models". */
+/* "base_model and 1 model", "any number of models, at least 2". */
 static void print_models(FILE *out, const struct merge_method *method)
 {
-	if (method->models_max == METHOD_ANY_COUNT)
-		fprintf(out, "%zu or more models", method->models_min);
-	else if (method->models_max == method->models_min)
-		fprintf(out, "%zu model%s", method->models_min,
-			method->models_min == 1 ? "" : "s");
+	size_t min = method->models_min, max = method->models_max;
+
+	fputs(before_models[method->base], out);
+	if (max == METHOD_ANY_COUNT)
+		fputs("any number of models", out);
+	else if (max == min)
+		fprintf(out, "%zu model%s", min, min == 1 ? "" : "s");
 	else
-		fprintf(out, "%zu to %zu models", method->models_min,
-			method->models_max);
+		fprintf(out, "%zu to %zu models", min, max);
+	if (max == METHOD_ANY_COUNT && min > 1)
+		fprintf(out, ", at least %zu", min);
 }
 
 /* --- text -------------------------------------------------------------- */
@@ -93,7 +102,7 @@ static void print_method(const struct merge_method *method)
 {
 	printf("%s: %s\n    takes ", method->name, method->summary);
 	print_models(stdout, method);
-	printf("; base_model %s\n", base_names[method->base]);
+	putchar('\n');
 	for (size_t i = 0; i < method->options_count; i++)
 		print_option(&method->options[i]);
 }
@@ -159,7 +168,7 @@ static void print_markdown(const struct merge_method *method)
 {
 	printf("| `%s` | %s | ", method->name, method->summary);
 	print_models(stdout, method);
-	printf(" | %s | ", base_names[method->base]);
+	fputs(" | ", stdout);
 	for (size_t i = 0; i < method->options_count; i++) {
 		fputs(i ? "<br>" : "", stdout);
 		print_markdown_option(&method->options[i]);
@@ -219,8 +228,8 @@ int methods_main(const struct options *options)
 	if (options->json) {
 		print_json(options);
 	} else if (options->markdown) {
-		puts("| method | what it does | models | base_model | options "
-		     "|\n|---|---|---|---|---|");
+		puts("| method | what it does | takes | options |\n"
+		     "|---|---|---|---|");
 		print_all(options, print_markdown);
 	} else {
 		print_all(options, print_method);

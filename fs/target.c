@@ -96,7 +96,7 @@ void target_done(struct target *target)
 	free(target->path);
 	free(target->parent);
 	free(target->name);
-	*target = (struct target){ NULL };
+	*target = (struct target){ 0 };
 }
 
 int target_check_space(const struct target *target, uint64_t bytes,
