@@ -37,6 +37,7 @@ static void the_hub_cache_is_searched(void **state)
 	fixture_text(fx, "hub/models--org--name/refs/gone", OTHER_COMMIT);
 	fixture_text(fx, "hub/models--org--name/refs/evil", "../../../etc");
 	fixture_text(fx, "hub/models--org--name/refs/odd", COMMIT "/x");
+	fixture_text(fx, "hub/models--org--name/refs/long", COMMIT COMMIT);
 	model = model_fixture_get(set, "org/name", NULL, &report);
 	assert_non_null(model);
 	model_fixture_expand(fx, "@/" SNAPSHOT, want);
@@ -63,7 +64,8 @@ static void what_the_hub_cache_lacks_is_said(void **state)
 		"model \"gpt2\": no such folder in @, nor in the Hugging Face "
 		"cache @/hub: get it with `hf download gpt2`\n");
 	for (const char *const *r =
-		     (const char *const[]){ "v9", "gone", "evil", "odd", NULL };
+		     (const char *const[]){ "v9", "gone", "evil", "odd", "long",
+					    NULL };
 	     *r; r++) {
 		char lines[NOTES_TEXT_MAX];
 

@@ -118,6 +118,29 @@ static void a_blob_is_its_name_wherever_it_lies(void **state)
 	assert_false(hash_equal(first, other));
 }
 
+/* A link that leads elsewhere since does not lend another blob's name. */
+static void a_moved_link_lends_no_name(void **state)
+{
+	struct fixture *fx = *state;
+	char blob[FIXTURE_PATH_MAX], link_path[FIXTURE_PATH_MAX], byte;
+	struct hash128 identity, other;
+	struct source *source;
+
+	fixture_write(fx, "moved/blob", "weights", 7);
+	fixture_write(fx, "moved/blobs/" SHA256, "weights", 7);
+	other = identity_of(fx, "moved/blobs/" SHA256);
+	fixture_path(fx, "moved/blob", blob);
+	fixture_path(fx, "moved/link", link_path);
+	assert_int_equal(symlink(blob, link_path), 0);
+	assert_int_equal(source_get(fx->sources, link_path, &source, NULL), 0);
+	assert_int_equal(source_read(source, &byte, 1, 0, NULL), 0);
+	fixture_path(fx, "moved/blobs/" SHA256, blob);
+	assert_int_equal(unlink(link_path), 0);
+	assert_int_equal(symlink(blob, link_path), 0);
+	assert_int_equal(source_identity(source, &identity, NULL), 0);
+	assert_false(hash_equal(identity, other));
+}
+
 static void small_files_have_identities(void **state)
 {
 	struct fixture *fx = *state;
@@ -135,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(identity_follows_what_a_file_is),
 		cmocka_unit_test(a_blob_is_its_name_wherever_it_lies),
+		cmocka_unit_test(a_moved_link_lends_no_name),
 		cmocka_unit_test(small_files_have_identities),
 	};
 
