@@ -29,15 +29,15 @@ enum json_type {
 
 struct json {
 	enum json_type type;
-	bool boolean; /* JSON_BOOL */
-	bool integral; /* JSON_NUMBER written without '.', 'e' or 'E' */
-	unsigned line; /* of the text, from 1; 0: not known */
-	double number; /* JSON_NUMBER */
+	bool boolean;	    /* JSON_BOOL */
+	bool integral;	    /* JSON_NUMBER written without '.', 'e' or 'E' */
+	unsigned line;	    /* of the text, from 1; 0: not known */
+	double number;	    /* JSON_NUMBER */
 	const char *string; /* JSON_STRING: UTF-8, no NUL inside */
-	size_t count; /* items of an array, members of an object */
+	size_t count;	    /* items of an array, members of an object */
 	struct json *const *items; /* JSON_ARRAY and JSON_OBJECT: the values */
 	const char *const *names; /* JSON_OBJECT: names[i] goes with items[i] */
-	const uint32_t *sorted; /* JSON_OBJECT: indices in order of strcmp */
+	const uint32_t *sorted;	  /* JSON_OBJECT: indices in order of strcmp */
 };
 
 /*

@@ -13,9 +13,10 @@
 
 /* Offsets into the text, which has at most JSON_TEXT_MAX bytes. */
 struct json_span {
-	uint32_t name; /* the quote that opens the member's name; 0: no member */
+	uint32_t
+		name; /* the quote that opens the member's name; 0: no member */
 	uint32_t start; /* first byte of the value */
-	uint32_t end; /* behind its last byte */
+	uint32_t end;	/* behind its last byte */
 };
 
 struct json_place {

@@ -10,7 +10,7 @@
  * Fill object->sorted from its names. 0, -ENOMEM, or -EEXIST where a name is
  * doubled: then *doubled is the index of a member whose name came before.
  */
-int json_index(struct json *object, struct arena *arena, size_t *doubled)
-	MUST_USE;
+int json_index(struct json *object, struct arena *arena,
+	       size_t *doubled) MUST_USE;
 
 #endif

@@ -20,7 +20,7 @@ static const char *to_text(const yaml_char_t *bytes)
 	return (const char *)bytes;
 }
 
-/* The tag "!" only says that the text decides. */
+/* The tag "!" only says that the text decides, even that of a quoted scalar. */
 static const char *to_tag(const yaml_char_t *tag)
 {
 	return tag && strcmp(to_text(tag), "!") != 0 ? to_text(tag) : NULL;
@@ -66,8 +66,10 @@ static int on_scalar(struct reader *reader, const yaml_event_t *event)
 		.tag = to_tag(event->data.scalar.tag),
 		.text = to_text(event->data.scalar.value),
 		.len = event->data.scalar.length,
-		.plain = event->data.scalar.plain_implicit,
 	};
+
+	token.plain = event->data.scalar.plain_implicit ||
+		      (event->data.scalar.tag && !token.tag);
 
 	return yaml_build_scalar(&reader->build, &token);
 }

@@ -18,7 +18,8 @@
 #include "core/json.h"
 
 #define YAML_TEXT_MAX (4u << 20)
-#define YAML_NODES_MAX 1000000
+#define YAML_NODES_MAX 1000000 /* keys and values, aliases written out */
+#define YAML_NODE_LEN 16 /* bytes for which a long scalar counts once more */
 
 /*
  * Parse len bytes. On failure the sentence says what is wrong and at which line

@@ -10,9 +10,9 @@
 
 struct yaml_value {
 	struct json *node; /* borrowed from the arena of the tree */
-	const char *text; /* of a scalar, as it is as a key; else NULL */
-	size_t size; /* nodes, aliases written out */
-	size_t height; /* containers inside one another; a scalar has 0 */
+	const char *text;  /* of a scalar, as it is as a key; else NULL */
+	size_t size;	   /* as YAML_NODES_MAX counts, aliases written out */
+	size_t height;	   /* containers inside one another; a scalar has 0 */
 };
 
 struct yaml_anchor {

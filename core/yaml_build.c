@@ -136,7 +136,7 @@ static int add_name(struct yaml_build *build, const struct yaml_token *token,
 			     json_type_name(value->node->type));
 	top->name = value->text;
 	top->name_place = token->place;
-	return 0;
+	return grow(build, token, &top->value, value);
 }
 
 /* Hand a finished node to the container around it. */
@@ -203,7 +203,7 @@ static int make_scalar(struct yaml_build *build, const struct yaml_token *token,
 
 	if (strlen(token->text) != token->len)
 		return wrong(build, token, "a string must not hold NUL");
-	value->size = 1;
+	value->size = 1 + token->len / YAML_NODE_LEN;
 	value->node = arena_alloc(build->arena, 1, sizeof(*value->node));
 	value->text = arena_strdup(build->arena, token->text);
 	if (!value->node || !value->text)

@@ -15,10 +15,10 @@
 struct yaml_token {
 	struct json_place place;
 	const char *anchor; /* its own, or the one that an alias names */
-	const char *tag; /* NULL: none */
-	const char *text; /* of a scalar */
-	size_t len; /* of the text */
-	bool plain; /* a scalar that may be other than a string */
+	const char *tag;    /* NULL: none */
+	const char *text;   /* of a scalar */
+	size_t len;	    /* of the text */
+	bool plain;	    /* a scalar that may be other than a string */
 };
 
 struct yaml_frame {

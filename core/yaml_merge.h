@@ -9,8 +9,8 @@
 #include "core/json_scan.h"
 
 struct yaml_member {
-	const char *name;   /* borrowed; NULL: an item of a list */
-	struct json *value; /* borrowed */
+	const char *name;	 /* borrowed; NULL: an item of a list */
+	struct json *value;	 /* borrowed */
 	struct json_place place; /* of the name */
 };
 

@@ -13,7 +13,7 @@ struct arena;
 
 #define AUTO_ARENA AUTO(arena_auto_close)
 
-struct arena *arena_open(void); /* NULL: no memory */
+struct arena *arena_open(void);	       /* NULL: no memory */
 void arena_close(struct arena *arena); /* NULL is fine */
 static inline void arena_auto_close(struct arena *const *arena)
 {

@@ -25,21 +25,21 @@
 #define AUTO_FD AUTO(auto_fd)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member)                                        \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) \
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Give up a pointer or a descriptor: the value of x, and x is empty. */
-#define TAKE(x)                                                                \
-	({                                                                     \
-		__typeof__(x) taken_ = (x);                                    \
-		(x) = NULL;                                                    \
-		taken_;                                                        \
+#define TAKE(x)                             \
+	({                                  \
+		__typeof__(x) taken_ = (x); \
+		(x) = NULL;                 \
+		taken_;                     \
 	})
-#define TAKE_FD(x)                                                             \
-	({                                                                     \
-		int taken_ = (x);                                              \
-		(x) = -1;                                                      \
-		taken_;                                                        \
+#define TAKE_FD(x)                \
+	({                        \
+		int taken_ = (x); \
+		(x) = -1;         \
+		taken_;           \
 	})
 
 /*

@@ -49,7 +49,7 @@ enum note_kind { NOTE_WARNING, NOTE_ERROR };
 
 struct note {
 	enum note_kind kind;
-	int code; /* positive errno; 0 for a warning */
+	int code;   /* positive errno; 0 for a warning */
 	char *text; /* owned by the report */
 };
 
@@ -57,11 +57,14 @@ struct report {
 	struct note *notes; /* in the order of their coming */
 	size_t count;
 	size_t errors; /* how many of all, kept or not, are errors */
-	size_t lost; /* notes beyond REPORT_NOTES_MAX or without memory */
-	int code; /* of the first error, 0 when there is none */
+	size_t lost;   /* notes beyond REPORT_NOTES_MAX or without memory */
+	int code;      /* of the first error, 0 when there is none */
 };
 
-#define REPORT_INIT { 0 }
+#define REPORT_INIT \
+	{           \
+		0   \
+	}
 #define AUTO_REPORT AUTO(report_done)
 
 void report_done(struct report *report);

@@ -23,7 +23,7 @@ struct hash128 hash_bytes(const void *data, size_t len);
 struct hasher *hasher_open(void); /* NULL: no memory */
 void hasher_add(struct hasher *hasher, const void *data, size_t len);
 struct hash128 hasher_value(const struct hasher *hasher); /* of all so far */
-void hasher_close(struct hasher *hasher); /* NULL is fine */
+void hasher_close(struct hasher *hasher);		  /* NULL is fine */
 static inline void hasher_auto_close(struct hasher *const *hasher)
 {
 	hasher_close(*hasher);

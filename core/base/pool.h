@@ -20,7 +20,7 @@ struct pool;
 
 struct task {
 	void (*run)(struct task *task); /* may free the task */
-	struct task *next; /* the pool's */
+	struct task *next;		/* the pool's */
 };
 
 struct pool *pool_open(size_t threads, struct error *err);
