@@ -176,14 +176,15 @@ lint-layers: all
 	@BUILD=$B tests/layers
 
 lint-cppcheck:
-	cppcheck -q --std=c11 --enable=warning,performance,portability \
+	cppcheck -q -j 2 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --error-exitcode=1 --suppressions-list=.cppcheck \
 		-I. -D__x86_64__ -DCPU_LEVEL=baseline $(C_FILES)
 
 lint-tidy: | packages
-	@printf '%s\n' $(C_FILES) | xargs -P 2 -n 4 sh -c ' \
-		clang-tidy --quiet "$$@" -- $(CPPFLAGS) -std=gnu11 \
-		-DCPU_LEVEL=baseline 2>/dev/null' clang-tidy
+	@mkdir -p $B
+	@printf '%s\n' -I$(CURDIR) $(CPPFLAGS) -std=gnu11 -DCPU_LEVEL=baseline \
+		>$B/compile_flags.txt
+	printf '%s\n' $(C_FILES) | xargs -P 2 -n 4 clang-tidy --quiet -p $B
 
 lint-analyzer:
 	@$(MAKE) --no-print-directory CC=gcc B=build/analyzer LEVELS=baseline \
