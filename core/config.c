@@ -26,6 +26,11 @@ struct change {
 	bool in_part;	    /* what is being changed stands there */
 };
 
+static int no_memory(struct error *err)
+{
+	return fail(err, ENOMEM, "no memory for config.json");
+}
+
 /* `value` is NULL where there was no memory for it. */
 static int add_edit(struct edits *edits, const char *name, const char *value)
 {
@@ -236,32 +241,33 @@ static int change_vocab_size(struct change *c)
  * The text of the part as the donor wrote it, so that 1.0 does not become 1:
  * what is left between ':' and '}' when all other members are removed.
  */
-static int part_text(struct change *c, const char **text, size_t *len,
-		     struct error *err)
+static const char *part_text(struct change *c, size_t *len, struct error *err)
 {
 	const struct model *donor = c->plan->donor;
 	AUTO_FREE struct json_edit *others =
 		calloc(donor->config->count, sizeof(*others));
 	AUTO_FREE char *left = NULL;
 	size_t count = 0, left_len;
-	const char *begin, *end;
-	int rc;
+	const char *begin, *end, *text;
 
-	if (!others)
-		return fail(err, ENOMEM, "no memory for config.json");
+	if (!others) {
+		no_memory(err);
+		return NULL;
+	}
 	for (size_t i = 0; i < donor->config->count; i++)
 		if (strcmp(donor->config->names[i], LANGUAGE_PART) != 0)
 			others[count++].name = donor->config->names[i];
-	rc = json_edit(donor->config_text, donor->config_len, others, count,
-		       &left, &left_len, err);
-	if (rc < 0)
-		return rc;
+	if (json_edit(donor->config_text, donor->config_len, others, count,
+		      &left, &left_len, err) < 0)
+		return NULL;
 	begin = memchr(left, ':', left_len);
 	end = memrchr(left, '}', left_len);
 	assert(begin && end && begin < end);
 	*len = (size_t)(end - begin - 1);
-	*text = arena_strndup(c->arena, begin + 1, *len);
-	return *text ? 0 : fail(err, ENOMEM, "no memory for config.json");
+	text = arena_strndup(c->arena, begin + 1, *len);
+	if (!text)
+		no_memory(err);
+	return text;
 }
 
 /* The part, edited, becomes one edit of the whole. */
@@ -275,10 +281,11 @@ static int edit_part(struct change *c, struct error *err)
 
 	if (!c->inner.count)
 		return 0;
-	rc = part_text(c, &before, &len, err);
-	if (rc == 0)
-		rc = json_edit(before, len, c->inner.list, c->inner.count,
-			       &after, &len, err);
+	before = part_text(c, &len, err);
+	if (!before)
+		return -ENOMEM;
+	rc = json_edit(before, len, c->inner.list, c->inner.count, &after, &len,
+		       err);
 	if (rc < 0)
 		return rc;
 	skip = strspn(after, blanks);
@@ -286,7 +293,7 @@ static int edit_part(struct change *c, struct error *err)
 		len--;
 	if (add_edit(&c->top, LANGUAGE_PART,
 		     arena_strndup(c->arena, after + skip, len - skip)) < 0)
-		return fail(err, ENOMEM, "no memory for config.json");
+		return no_memory(err);
 	return 0;
 }
 
@@ -294,7 +301,7 @@ static int make_changes(struct change *c, struct error *err)
 {
 	if (change_architectures(c) < 0 || change_dtype(c) < 0 ||
 	    change_layers(c) < 0 || change_vocab_size(c) < 0)
-		return fail(err, ENOMEM, "no memory for config.json");
+		return no_memory(err);
 	return edit_part(c, err);
 }
 
@@ -314,6 +321,6 @@ const char *config_make(const struct plan *plan, struct model_set *models,
 		return NULL;
 	text = arena_strndup(arena, edited, *len);
 	if (!text)
-		fail(err, ENOMEM, "no memory for config.json");
+		no_memory(err);
 	return text;
 }

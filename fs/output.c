@@ -18,17 +18,19 @@ int outputs_init(struct outputs *outputs, const struct lens *lens,
 		calloc(layout->count + sidecars->count, sizeof(*files));
 	size_t count = 0;
 
-	*outputs = (struct outputs){ .lens = lens, .files = files };
+	*outputs = (struct outputs){ .files = files };
 	if (!files)
 		return fail(err, ENOMEM, "no memory for the list of files");
 	for (size_t i = 0; i < layout->count; i++)
 		files[count++] =
-			(struct output_file){ .path = layout->files[i].name,
+			(struct output_file){ .lens = lens,
+					      .path = layout->files[i].name,
 					      .size = layout->files[i].size,
 					      .shard = &layout->files[i] };
 	for (size_t i = 0; i < sidecars->count; i++)
 		files[count++] =
-			(struct output_file){ .path = sidecars->files[i].path,
+			(struct output_file){ .lens = lens,
+					      .path = sidecars->files[i].path,
 					      .size = sidecars->files[i].size,
 					      .sidecar = &sidecars->files[i] };
 	qsort(files, count, sizeof(*files), by_path);
@@ -47,14 +49,13 @@ void outputs_done(struct outputs *outputs)
 	*outputs = (struct outputs){ 0 };
 }
 
-int output_read(struct engine *engine, const struct outputs *outputs,
-		const struct output_file *file, uint64_t off, size_t len,
-		void *buf, struct error *err)
+int output_read(struct engine *engine, const struct output_file *file,
+		uint64_t off, size_t len, void *buf, struct error *err)
 {
 	if (len == 0)
 		return 0;
 	if (file->shard)
-		return engine_read_wait(engine, outputs->lens, file->shard, off,
+		return engine_read_wait(engine, file->lens, file->shard, off,
 					len, buf, err);
 	if (file->sidecar->source)
 		return source_read(file->sidecar->source, buf, len, off, err);

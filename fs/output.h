@@ -10,14 +10,14 @@
 #include "fs/engine.h"
 
 struct output_file {
-	const char *path; /* relative, '/' between folders */
+	const struct lens *lens; /* borrowed */
+	const char *path;	 /* relative, '/' between folders */
 	uint64_t size;
 	const struct layout_file *shard; /* NULL: a sidecar */
 	const struct sidecar *sidecar;	 /* NULL: a shard */
 };
 
 struct outputs {
-	const struct lens *lens;   /* borrowed */
 	struct output_file *files; /* owned */
 	size_t count;
 	uint64_t bytes; /* of all files */
@@ -30,8 +30,7 @@ int outputs_init(struct outputs *outputs, const struct lens *lens,
 void outputs_done(struct outputs *outputs);
 
 /* Read exactly len bytes at off, within the file. Not from a pool task. */
-int output_read(struct engine *engine, const struct outputs *outputs,
-		const struct output_file *file, uint64_t off, size_t len,
-		void *buf, struct error *err);
+int output_read(struct engine *engine, const struct output_file *file,
+		uint64_t off, size_t len, void *buf, struct error *err);
 
 #endif

@@ -73,8 +73,8 @@ static struct slot *take_chunk(struct stream *s)
 static int make_chunk(struct stream *s, const struct stream_chunk *chunk,
 		      struct error *err)
 {
-	int rc = output_read(s->engine, s->outputs, chunk->file, chunk->off,
-			     chunk->len, chunk->data, err);
+	int rc = output_read(s->engine, chunk->file, chunk->off, chunk->len,
+			     chunk->data, err);
 
 	if (rc == 0 && s->step->work)
 		rc = s->step->work(s->step->ctx, chunk, err);
