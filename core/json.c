@@ -15,9 +15,8 @@
 #define AUTO_CJSON AUTO(cjson_auto_delete)
 
 struct frame {
-	const cJSON *next; /* the child that is copied next */
-	struct json *items;
-	size_t left; /* children to copy */
+	const cJSON *next;  /* the child that is copied next; NULL: done */
+	struct json *items; /* where it goes */
 };
 
 struct copier {
@@ -128,9 +127,8 @@ static int copy_container(struct copier *copier, const cJSON *from,
 	for (size_t i = 0; i < node->count; i++)
 		list[i] = &items[i];
 	node->items = list;
-	copier->frames[copier->depth++] = (struct frame){ .next = from->child,
-							  .items = items,
-							  .left = node->count };
+	copier->frames[copier->depth++] =
+		(struct frame){ .next = from->child, .items = items };
 	return node->type == JSON_OBJECT ? copy_names(copier, from, node) : 0;
 }
 
@@ -176,13 +174,12 @@ static int copy_tree(struct copier *copier, const cJSON *root,
 	rc = copy_value(copier, root, node);
 	while (rc == 0 && copier->depth > 0) {
 		top = &copier->frames[copier->depth - 1];
-		if (top->left == 0) {
+		from = top->next;
+		if (!from) {
 			copier->depth--;
 			continue;
 		}
-		from = top->next;
 		top->next = from->next;
-		top->left--;
 		rc = copy_value(copier, from, top->items++);
 	}
 	return rc;

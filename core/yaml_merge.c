@@ -47,20 +47,20 @@ static struct yaml_member **sort_members(const struct yaml_members *members)
 	return sorted;
 }
 
-/* The list of both, merged members first. */
-static int join(struct yaml_members *all, const struct yaml_members *merged,
-		const struct yaml_members *own)
+/* Put the merged members before the others. */
+static int prepend(struct yaml_members *own, const struct yaml_members *merged)
 {
-	all->room = merged->count + own->count + 1;
-	all->at = calloc(all->room, sizeof(*all->at));
-	if (!all->at)
+	size_t count = own->count + merged->count;
+	struct yaml_member *at;
+
+	if (merged->count == 0)
+		return 0;
+	at = reallocarray(own->at, count, sizeof(*at));
+	if (!at)
 		return -ENOMEM;
-	if (merged->count)
-		memcpy(all->at, merged->at, merged->count * sizeof(*all->at));
-	if (own->count)
-		memcpy(all->at + merged->count, own->at,
-		       own->count * sizeof(*all->at));
-	all->count = merged->count + own->count;
+	memmove(at + merged->count, at, own->count * sizeof(*at));
+	memcpy(at, merged->at, merged->count * sizeof(*at));
+	*own = (struct yaml_members){ at, count, count };
 	return 0;
 }
 
@@ -79,31 +79,27 @@ int yaml_members_merge(struct yaml_members *own,
 		       const struct yaml_members *merged,
 		       struct yaml_member *doubled)
 {
-	AUTO(yaml_members_done) struct yaml_members all = { 0 };
 	AUTO_FREE struct yaml_member **sorted = NULL;
 	struct yaml_member *first;
 
-	if (join(&all, merged, own) < 0)
+	if (prepend(own, merged) < 0)
 		return -ENOMEM;
-	sorted = sort_members(&all);
+	sorted = sort_members(own);
 	if (!sorted)
 		return -ENOMEM;
 	first = sorted[0];
-	for (size_t i = 1; i < all.count; i++) {
+	for (size_t i = 1; i < own->count; i++) {
 		if (strcmp(first->name, sorted[i]->name) != 0) {
 			first = sorted[i];
 			continue;
 		}
-		if (sorted[i - 1] >= all.at + merged->count) {
+		if (sorted[i - 1] >= own->at + merged->count) {
 			*doubled = *sorted[i];
 			return -EEXIST;
 		}
 		first->value = sorted[i]->value;
 		sorted[i]->value = NULL;
 	}
-	compact(&all);
-	yaml_members_done(own);
-	*own = all;
-	all = (struct yaml_members){ 0 };
+	compact(own);
 	return 0;
 }

@@ -1,4 +1,4 @@
-#include <errno.h>
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -56,6 +56,7 @@ int fail(struct error *err, int code, const char *fmt, ...)
 	char text[ERROR_TEXT_MAX];
 	va_list args;
 
+	assert(code > 0);
 	if (!err)
 		return -code;
 	/* An argument may lie in err->text: it is read before it is written. */

@@ -113,7 +113,7 @@ int file_slurp(const char *path, size_t len_max, char **text, size_t *len,
 	       struct error *err)
 {
 	AUTO_FD int fd = -1;
-	struct stat st;
+	struct stat st = { 0 };
 	int rc;
 
 	rc = file_open(path, &fd, &st, err);
