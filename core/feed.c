@@ -60,8 +60,10 @@ static int cut_of(const struct feed *feed, struct cut *cut, struct error *err)
 				    FEED_ROW_ELEMENTS_MAX);
 		cut->tile = cols * max_u64(1, TILE_ELEMENTS / cols);
 	}
-	for (size_t i = 0; i < job->args.inputs; i++)
+	for (size_t i = 0; i < job->args.inputs; i++) {
+		assert(feed->kernels->load[job->inputs[i].tensor->dtype]);
 		bytes += element_size(job, i);
+	}
 	cut->block = FEED_BLOCK_BYTES / bytes / cut->tile * cut->tile;
 	cut->block = max_u64(cut->block, cut->tile);
 	return 0;

@@ -77,10 +77,10 @@ int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
 
 /*
  * Cache keys: all that the bytes depend on. The state's: method name and
- * version, the options with in_state set, shape, rounding, and each input's
- * identity, offset and dtype. The tensor's: the same with all options, the
- * output dtype, and seed, name and positions for methods that draw. May read
- * sources (their identity).
+ * version, the options with in_state set, shape, which input is the base, and
+ * each input's identity, offset, dtype and rounding; for methods that draw also
+ * seed, name and positions. The tensor's: the same with all options and the
+ * output dtype. May read sources (their identity).
  */
 int merge_state_key(const struct job *job, struct hash128 *key,
 		    struct error *err);

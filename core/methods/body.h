@@ -52,6 +52,12 @@ static inline float float_from_bits(uint32_t bits)
 	return x;
 }
 
+/* A state's numbers are plain bytes: one NaN, whatever the CPU makes. */
+static inline double one_nan(double x)
+{
+	return isnan(x) ? (double)NAN : x;
+}
+
 static inline double lanes_total(const double lanes[LANES])
 {
 	double total = 0;

@@ -27,10 +27,11 @@ static inline void dare_drop(const struct method_args *args,
 	uint32_t last = (uint32_t)(threshold - 1);
 	float kept = threshold > 0 ? 1 : 0;
 	uint32_t first = (uint32_t)(tile->first % RNG_BLOCK);
+	uint32_t count = (uint32_t)tile->count;
 	struct rng_key key = rng_block_key(args->seed, args->positions[i],
 					   args->name, tile->first / RNG_BLOCK);
 
-	for (uint32_t k = 0; k < tile->count; k++)
+	for (uint32_t k = 0; k < count; k++)
 		delta[k] *= rng_draw(key, first + k) <= last ? kept : 0;
 }
 
@@ -38,13 +39,15 @@ static inline void dare_sparsify(const struct method_args *args,
 				 const void *state, const struct tile *tile,
 				 size_t i, float *delta)
 {
-	const float *factors = state;
+	size_t count = tile->count;
+	float factor;
 
 	dare_drop(args, tile, i, delta);
-	if (!factors)
+	if (!state)
 		return;
-	for (size_t k = 0; k < tile->count; k++)
-		delta[k] = R(delta[k] * factors[i]);
+	factor = ((const float *)state)[i];
+	for (size_t k = 0; k < count; k++)
+		delta[k] = R(delta[k] * factor);
 }
 
 static inline bool dare_is_sparse(const struct method_args *args, size_t i)

@@ -49,21 +49,27 @@ static float weight_sum(const struct method_args *args)
 static void linear_tile(const struct method_args *args, const void *state,
 			const struct tile *tile)
 {
-	float *out = tile->out;
+	size_t count = tile->count;
+	float *restrict out = tile->out;
 	float total;
 
-	memset(out, 0, tile->count * sizeof(*out));
 	for (size_t i = 0; i < args->inputs; i++) {
 		float w = (float)method_value(args, LINEAR_WEIGHT, i);
-		const float *x = tile->in[i];
+		const float *restrict x = tile->in[i];
 
-		for (size_t k = 0; k < tile->count; k++)
-			out[k] = fmaf(x[k], w, out[k]);
+		if (i == 0)
+			for (size_t k = 0; k < count; k++)
+				out[k] = fmaf(x[k], w, 0);
+		else
+			for (size_t k = 0; k < count; k++)
+				out[k] = fmaf(x[k], w, out[k]);
 	}
 	if (!method_value(args, LINEAR_NORMALIZE, 0))
 		return;
 	total = weight_sum(args);
-	for (size_t k = 0; k < tile->count; k++)
+	if (total == 1)
+		return;
+	for (size_t k = 0; k < count; k++)
 		out[k] = out[k] / total;
 }
 

@@ -23,13 +23,16 @@ static void passthrough_tile(const struct method_args *args, const void *state,
 {
 	float scale = (float)method_value(args, PASSTHROUGH_SCALE, 0);
 
+	size_t count = tile->count;
+	const float *restrict x = tile->in[0];
+	float *restrict out = tile->out;
+
 	if (!is_scaled(args)) {
-		memcpy(tile->out, tile->in[0],
-		       tile->count * sizeof(*tile->out));
+		memcpy(out, x, count * sizeof(*out));
 		return;
 	}
-	for (size_t k = 0; k < tile->count; k++)
-		tile->out[k] = R(tile->in[0][k] * scale);
+	for (size_t k = 0; k < count; k++)
+		out[k] = R(x[k] * scale);
 }
 
 static const struct method_option options[] = {

@@ -72,7 +72,13 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 		.fold = fold,
 	};
 
-	return scan_run(scan, 0, args->elements, &step, state);
+	struct slerp_state *sums = state;
+	int rc = scan_run(scan, 0, args->elements, &step, sums);
+
+	sums->square[0] = one_nan(sums->square[0]);
+	sums->square[1] = one_nan(sums->square[1]);
+	sums->dot = one_nan(sums->dot);
+	return rc;
 }
 
 static double norm_of(double square)
@@ -113,11 +119,13 @@ static void slerp_tile(const struct method_args *args, const void *state,
 	/* mergekit takes t as binary32. */
 	double t = (double)(float)method_value(args, SLERP_T, 0);
 	struct slerp_factors factors = factors_of(state, t);
-	const float *v0 = tile->in[args->base];
-	const float *v1 = tile->in[other(args)];
+	const float *restrict v0 = tile->in[args->base];
+	const float *restrict v1 = tile->in[other(args)];
+	float *restrict out = tile->out;
+	size_t count = tile->count;
 
-	for (size_t k = 0; k < tile->count; k++)
-		tile->out[k] = factors.base * v0[k] + factors.other * v1[k];
+	for (size_t k = 0; k < count; k++)
+		out[k] = factors.base * v0[k] + factors.other * v1[k];
 }
 
 static const struct method_option options[] = {

@@ -112,12 +112,14 @@ static inline bool task_rescales(const struct method_args *args)
 }
 
 static inline void task_delta(const struct method_args *args,
-			      const struct tile *tile, size_t i, float *delta)
+			      const struct tile *tile, size_t i,
+			      float *restrict delta)
 {
-	const float *base = tile->in[args->base];
-	const float *x = tile->in[i];
+	const float *restrict base = tile->in[args->base];
+	const float *restrict x = tile->in[i];
+	size_t count = tile->count;
 
-	for (size_t k = 0; k < tile->count; k++)
+	for (size_t k = 0; k < count; k++)
 		delta[k] = R(x[k] - base[k]);
 }
 
@@ -129,7 +131,7 @@ static inline float task_factor(double before, double after)
 
 	if (s0 < TASK_NORM_MIN || s1 < TASK_NORM_MIN)
 		return 1;
-	return R(s0 / s1);
+	return (float)one_nan((double)R(s0 / s1));
 }
 
 /* Makes the delta of input i sparse, in place; the delta is task_delta()'s. */
@@ -141,30 +143,41 @@ static inline void task_weighted(const struct method_args *args,
 				 task_sparsify *sparsify, size_t i, float *wd)
 {
 	float w = R((float)method_value(args, TASK_WEIGHT, i));
+	size_t count = tile->count;
 
 	task_delta(args, tile, i, wd);
 	if (sparsify && task_density(args, i) < 1)
 		sparsify(args, state, tile, i, wd);
-	for (size_t k = 0; k < tile->count; k++)
+	for (size_t k = 0; k < count; k++)
 		wd[k] = R(wd[k] * w);
 }
 
 /* tile->out holds `mixed`; `div` is used where the options say so. */
 static inline void task_finish(const struct method_args *args,
-			       const struct tile *tile, const float *div)
+			       const struct tile *tile,
+			       const float *restrict div)
 {
-	const float *base = tile->in[args->base];
+	const float *restrict base = tile->in[args->base];
+	float *restrict out = tile->out;
 	double lambda = method_value(args, TASK_LAMBDA, 0);
-	float *out = tile->out;
+	size_t count = tile->count;
 
 	if (method_value(args, TASK_NORMALIZE, 0))
-		for (size_t k = 0; k < tile->count; k++)
+		for (size_t k = 0; k < count; k++)
 			out[k] = R(out[k] / div[k]);
 	if (lambda != 1)
-		for (size_t k = 0; k < tile->count; k++)
+		for (size_t k = 0; k < count; k++)
 			out[k] = R(out[k] * (float)lambda);
-	for (size_t k = 0; k < tile->count; k++)
+	for (size_t k = 0; k < count; k++)
 		out[k] = R(base[k] + out[k]);
+}
+
+/* sum += x */
+static inline void task_add(float *restrict sum, const float *restrict x,
+			    size_t count)
+{
+	for (size_t k = 0; k < count; k++)
+		sum[k] += x[k];
 }
 
 static inline float task_divisor(const struct method_args *args)
@@ -184,31 +197,35 @@ static inline void task_sum(const struct method_args *args, const void *state,
 {
 	float buffer[TILE_ELEMENTS] __attribute__((aligned(64)));
 	float divisor = task_divisor(args);
-	float *out = tile->out;
+	float *restrict out = tile->out;
+	size_t count = tile->count;
 
-	memset(out, 0, tile->count * sizeof(*out));
+	memset(out, 0, count * sizeof(*out));
 	for (size_t i = 0; i < args->inputs; i++) {
 		if (i == args->base)
 			continue;
 		task_weighted(args, state, tile, sparsify, i, buffer);
-		for (size_t k = 0; k < tile->count; k++)
-			out[k] += buffer[k];
+		task_add(out, buffer, count);
 	}
-	for (size_t k = 0; k < tile->count; k++) {
+	for (size_t k = 0; k < count; k++) {
 		out[k] = R(out[k]);
 		buffer[k] = divisor;
 	}
 	task_finish(args, tile, buffer);
 }
 
-/* Add what agrees with the elected signs (1 or -1) to mixed and div. */
-static inline void task_agree(const float *wd, const float *elected, float w,
-			      const struct tile *tile, float *div)
+/* Add what has the elected sign (1 or -1) to the sums. */
+static inline void task_agree(const float *restrict wd,
+			      const float *restrict elected, float w,
+			      const struct tile *tile, float *restrict div)
 {
-	for (size_t k = 0; k < tile->count; k++) {
+	float *restrict mixed = tile->out;
+	size_t count = tile->count;
+
+	for (size_t k = 0; k < count; k++) {
 		float agrees = wd[k] * elected[k] > 0 ? 1 : 0;
 
-		tile->out[k] += wd[k] * agrees;
+		mixed[k] += wd[k] * agrees;
 		div[k] += w * agrees;
 	}
 }
@@ -220,18 +237,19 @@ static inline void task_elect(const struct method_args *args, const void *state,
 	float wd[TILE_ELEMENTS] __attribute__((aligned(64)));
 	float elected[TILE_ELEMENTS] __attribute__((aligned(64)));
 	float div[TILE_ELEMENTS] __attribute__((aligned(64)));
+	float *restrict out = tile->out;
+	size_t count = tile->count;
 
 	memset(elected, 0, sizeof(elected));
 	memset(div, 0, sizeof(div));
-	memset(tile->out, 0, tile->count * sizeof(*tile->out));
+	memset(out, 0, count * sizeof(*out));
 	for (size_t i = 0; i < args->inputs; i++) {
 		if (i == args->base)
 			continue;
 		task_weighted(args, state, tile, sparsify, i, wd);
-		for (size_t k = 0; k < tile->count; k++)
-			elected[k] += wd[k];
+		task_add(elected, wd, count);
 	}
-	for (size_t k = 0; k < tile->count; k++)
+	for (size_t k = 0; k < count; k++)
 		elected[k] = R(elected[k]) >= 0 ? 1 : -1;
 	for (size_t i = 0; i < args->inputs; i++) {
 		float w = R((float)method_value(args, TASK_WEIGHT, i));
@@ -241,8 +259,8 @@ static inline void task_elect(const struct method_args *args, const void *state,
 		task_weighted(args, state, tile, sparsify, i, wd);
 		task_agree(wd, elected, w, tile, div);
 	}
-	for (size_t k = 0; k < tile->count; k++) {
-		tile->out[k] = R(tile->out[k]);
+	for (size_t k = 0; k < count; k++) {
+		out[k] = R(out[k]);
 		div[k] = R(div[k]) == 0 ? 1 : R(div[k]);
 	}
 	task_finish(args, tile, div);

@@ -72,30 +72,34 @@ static int ties_reduce(const struct method_args *args, const struct scan *scan,
 	return 0;
 }
 
+/* Keep the magnitudes above `limit`, as bits; -1 keeps all. */
+static void keep_above(float *delta, size_t count, int32_t limit)
+{
+	for (size_t k = 0; k < count; k++)
+		delta[k] *= (int32_t)magnitude(delta[k]) > limit ? 1.0f : 0.0f;
+}
+
 static void ties_sparsify(const struct method_args *args, const void *state,
 			  const struct tile *tile, size_t i, float *delta)
 {
-	const struct trim *trim = (const struct trim *)state + i;
-	uint32_t cut;
+	size_t count = tile->count;
+	struct trim trim;
+	int32_t threshold;
+	size_t cut;
 
 	if (!is_trimmed(args, i)) {
-		memset(delta, 0, tile->count * sizeof(*delta));
+		memset(delta, 0, count * sizeof(*delta));
 		return;
 	}
-	cut = (uint32_t)min_u64(tile->count,
-				max_u64(trim->cut, tile->first) - tile->first);
-	for (uint32_t k = 0; k < tile->count; k++) {
-		uint32_t size = magnitude(delta[k]);
-		/* No short circuits: a branch would keep it off vectors. */
-		bool kept = (size > trim->threshold) |
-			    ((size == trim->threshold) & (k < cut));
-
-		delta[k] *= kept ? 1 : 0;
-	}
+	trim = ((const struct trim *)state)[i];
+	threshold = (int32_t)trim.threshold;
+	cut = min_u64(count, max_u64(trim.cut, tile->first) - tile->first);
+	keep_above(delta, cut, threshold - 1);
+	keep_above(delta + cut, count - cut, threshold);
 	if (!task_rescales(args))
 		return;
-	for (size_t k = 0; k < tile->count; k++)
-		delta[k] = R(delta[k] * trim->factor);
+	for (size_t k = 0; k < count; k++)
+		delta[k] = R(delta[k] * trim.factor);
 }
 
 static void ties_tile(const struct method_args *args, const void *state,

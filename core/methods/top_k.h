@@ -88,6 +88,7 @@ static inline void digit_add(const struct method_args *args,
 	float delta[TILE_ELEMENTS] __attribute__((aligned(64)));
 	const struct digit_pass *pass = ctx;
 	uint32_t mask = (1u << pass->bits) - 1;
+	size_t count = tile->count;
 
 	for (size_t i = 0; i < args->inputs; i++) {
 		uint64_t *histogram = (uint64_t *)partial + (i << pass->bits);
@@ -96,7 +97,7 @@ static inline void digit_add(const struct method_args *args,
 		if (!pass->tops[i].k)
 			continue;
 		task_delta(args, tile, i, delta);
-		for (size_t k = 0; k < tile->count; k++) {
+		for (size_t k = 0; k < count; k++) {
 			uint32_t bits = magnitude(delta[k]) >> pass->shift;
 
 			if (bits >> pass->bits == known)
@@ -166,6 +167,7 @@ static inline void order_add(const struct method_args *args,
 	float delta[TILE_ELEMENTS] __attribute__((aligned(64)));
 	const struct order_pass *pass = ctx;
 	struct order_part *parts = partial;
+	size_t count = tile->count;
 
 	for (size_t i = 0; i < args->inputs; i++) {
 		uint32_t threshold = pass->tops[i].threshold;
@@ -174,13 +176,13 @@ static inline void order_add(const struct method_args *args,
 		if (!pass->tops[i].k)
 			continue;
 		task_delta(args, tile, i, delta);
-		for (size_t k = 0; k < tile->count; k++)
+		for (size_t k = 0; k < count; k++)
 			equals += magnitude(delta[k]) == threshold;
 		parts[i].equals += equals;
 		if (!pass->sums)
 			continue;
 		parts[i].all += lanes_abs(delta, tile->count);
-		for (size_t k = 0; k < tile->count; k++)
+		for (size_t k = 0; k < count; k++)
 			delta[k] *= magnitude(delta[k]) > threshold ? 1 : 0;
 		parts[i].above += lanes_abs(delta, tile->count);
 	}

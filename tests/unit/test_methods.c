@@ -146,12 +146,13 @@ static void sample_close(struct sample *s)
 	job_close(&s->jf);
 }
 
-static void for_all(void (*check)(struct sample *s, const char *label))
+static void for_all(int data_count,
+		    void (*check)(struct sample *s, const char *label))
 {
 	char label[80];
 
 	for (size_t v = 0; v < ARRAY_LEN(variants); v++)
-		for (int data = 0; data < DATA_COUNT; data++) {
+		for (int data = 0; data < data_count; data++) {
 			struct sample s;
 
 			snprintf(label, sizeof(label),
@@ -205,7 +206,7 @@ static void check_reference(struct sample *s, const char *label)
 
 static void bytes_are_those_of_the_scalar_form(void **state)
 {
-	for_all(check_reference);
+	for_all(DATA_COUNT, check_reference);
 }
 
 /* Level 0 without threads against every level with four. */
@@ -240,13 +241,12 @@ static void check_levels(struct sample *s, const char *label)
 
 static void levels_and_threads_give_the_same_bytes(void **state)
 {
-	for_all(check_levels);
+	for_all(DATA_COUNT, check_levels);
 }
 
 static void check_cuts(struct sample *s, const char *label)
 {
-	static const enum dtype dtypes[] = { DTYPE_BF16, DTYPE_F32, DTYPE_F16,
-					     DTYPE_F64 };
+	static const enum dtype dtypes[] = { DTYPE_BF16, DTYPE_F16, DTYPE_F64 };
 	AUTO_MERGE_SCRATCH struct merge_scratch *scratch = merge_scratch_open();
 	uint64_t seed = 7;
 
@@ -278,7 +278,8 @@ static void check_cuts(struct sample *s, const char *label)
 
 static void pieces_make_the_whole(void **state)
 {
-	for_all(check_cuts);
+	/* Where the cuts are does not depend on what the numbers are. */
+	for_all(1, check_cuts);
 }
 
 static void make_variant(const struct variant *variant, enum data data,
