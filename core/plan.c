@@ -149,10 +149,6 @@ static void jobs_sort(struct planner *planner)
 			     planner->recipe->path);
 		return;
 	}
-	if (plan->count == 0)
-		report_error(planner->report, EDOM,
-			     "%s: there is no tensor to merge",
-			     planner->recipe->path);
 }
 
 static bool has_job(const struct plan *plan, const char *name)
@@ -211,15 +207,20 @@ static int dropped_find(struct planner *planner)
 
 static int planner_run(struct planner *planner)
 {
+	const char *path = planner->recipe->path;
+	size_t errors = planner->report->errors;
 	int rc;
 
 	if (!plan_layers_fit(planner))
 		return 0;
 	vocabulary_check(planner);
 	rc = plan_targets(planner);
-	tally_flush(&planner->tally, planner->recipe->path, planner->report);
+	tally_flush(&planner->tally, path, planner->report);
 	if (rc < 0)
 		return rc;
+	if (planner->plan->count == 0 && planner->report->errors == errors)
+		report_error(planner->report, EDOM,
+			     "%s: there is no tensor to merge", path);
 	jobs_sort(planner);
 	return dropped_find(planner);
 }

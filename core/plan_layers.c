@@ -63,24 +63,37 @@ static bool range_fits(struct planner *planner, size_t slice, size_t source,
 	return false;
 }
 
+/* Slices need a donor with one kind of layers. */
+static bool kinds_fit(struct planner *planner)
+{
+	const struct model *donor = planner->plan->donor;
+	const char *path = planner->recipe->path;
+
+	if (donor->spans_count == 0)
+		report_error(planner->report, ENOTSUP,
+			     "%s: slices: %s has no layers, and slices can "
+			     "stack models with one kind of them",
+			     path, donor->ref.text);
+	if (donor->spans_count > 1)
+		report_error(planner->report, ENOTSUP,
+			     "%s: slices: %s has %zu kinds of layers (%s, "
+			     "%s%s), and slices can stack models with one; "
+			     "others need `modules`, which is not supported "
+			     "yet",
+			     path, donor->ref.text, donor->spans_count,
+			     donor->spans[0].prefix, donor->spans[1].prefix,
+			     donor->spans_count > 2 ? ", ..." : "");
+	return donor->spans_count == 1;
+}
+
 static bool ranges_fit(struct planner *planner)
 {
 	const struct recipe *recipe = planner->recipe;
 	const struct model *donor = planner->plan->donor;
 	bool ok = true;
 
-	if (donor->spans_count != 1) {
-		report_error(planner->report, ENOTSUP,
-			     "%s: slices: %s has %zu kinds of layers (%s%s%s), "
-			     "and slices can stack models with one; others "
-			     "need `modules`, which is not supported yet",
-			     recipe->path, donor->ref.text, donor->spans_count,
-			     donor->spans_count ? donor->spans[0].prefix : "",
-			     donor->spans_count > 1 ? ", " : "",
-			     donor->spans_count > 1 ? donor->spans[1].prefix
-						    : "");
+	if (!kinds_fit(planner))
 		return false;
-	}
 	for (size_t i = 0; i < recipe->slices_count; i++)
 		for (size_t j = 0; j < recipe->slices[i].count; j++)
 			ok &= range_fits(planner, i, j, donor->spans[0].prefix);

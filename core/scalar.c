@@ -27,13 +27,14 @@ static const char *scalar_text(const struct json *value,
  */
 static bool number_of_text(const char *text, double *number)
 {
+	const char *start = text + strspn(text, " \t\n");
 	char *end;
 
-	text += strspn(text, " ");
-	if (text[strspn(text, "0123456789+-.eE")] != '\0' || *text == '\0')
+	if (start[strspn(start, "0123456789+-.eE \t\n")] != '\0')
 		return false;
-	*number = strtod(text, &end);
-	return *end == '\0' && isfinite(*number);
+	*number = strtod(start, &end);
+	return end != start && end[strspn(end, " \t\n")] == '\0' &&
+	       isfinite(*number);
 }
 
 static bool number_of(const struct json *value, double *number)
