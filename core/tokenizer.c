@@ -257,6 +257,8 @@ static int vocabulary_count(const struct json *tree, uint64_t *count,
 
 	if (!vocab || (vocab->type != JSON_OBJECT && vocab->type != JSON_ARRAY))
 		return fail(err, ENOTSUP, "it has no model.vocab");
+	if (added && added->type != JSON_ARRAY)
+		return fail(err, ENOTSUP, "added_tokens is no list");
 	tokens = calloc(vocab->count + (added ? added->count : 0) + 1,
 			sizeof(*tokens));
 	if (!tokens)
