@@ -47,7 +47,7 @@ static int cut_of(const struct feed *feed, struct cut *cut, struct error *err)
 {
 	const struct job *job = feed->job;
 	uint64_t cols = job->args.cols;
-	size_t bytes = 0; /* of one element of every input */
+	size_t bytes = element_size(job, 0); /* of one element of each */
 
 	assert(job->args.inputs > 0 && job->args.inputs <= METHOD_INPUTS_MAX);
 	cut->tile = TILE_ELEMENTS;
@@ -60,10 +60,8 @@ static int cut_of(const struct feed *feed, struct cut *cut, struct error *err)
 				    FEED_ROW_ELEMENTS_MAX);
 		cut->tile = cols * max_u64(1, TILE_ELEMENTS / cols);
 	}
-	for (size_t i = 0; i < job->args.inputs; i++) {
-		assert(feed->kernels->load[job->inputs[i].tensor->dtype]);
+	for (size_t i = 1; i < job->args.inputs; i++)
 		bytes += element_size(job, i);
-	}
 	cut->block = FEED_BLOCK_BYTES / bytes / cut->tile * cut->tile;
 	cut->block = max_u64(cut->block, cut->tile);
 	return 0;
@@ -144,6 +142,7 @@ static void take_tile(const struct feed *feed, uint64_t first, size_t count)
 		size_t skip =
 			(first - scratch->block_first) * element_size(job, i);
 
+		assert(feed->kernels->load[dtype]);
 		feed->kernels->load[dtype](scratch->tile_of[i],
 					   scratch->raw_of[i] + skip, count);
 		if (round != DTYPE_NONE && feed->kernels->round[round])

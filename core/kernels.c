@@ -61,7 +61,7 @@ const char *cpu_level_name(enum cpu_level level)
 bool cpu_level_by_name(const char *name, enum cpu_level *level)
 {
 	for (size_t i = 0; i < CPU_LEVEL_COUNT; i++) {
-		if (strcmp(level_names[i], name))
+		if (strcmp(level_names[i], name) != 0)
 			continue;
 		if (!level_runs((enum cpu_level)i))
 			return false;

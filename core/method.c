@@ -40,7 +40,7 @@ const struct merge_method *method_at(size_t i)
 const struct merge_method *method_by_name(const char *name)
 {
 	for (size_t i = 0; i < METHOD_COUNT; i++)
-		if (!strcmp(method_at(i)->name, name))
+		if (strcmp(method_at(i)->name, name) == 0)
 			return method_at(i);
 	return NULL;
 }

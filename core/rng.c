@@ -1,10 +1,10 @@
 /*
  * The draw is the 32-bit integer hash of C. Wellons, "Prospecting for Hash
- * Functions" (2018): xor-shift, multiply, xor-shift, multiply, xor-shift, with a
- * key before each of its rounds. The index enters as a step of a Weyl sequence
- * (a multiple of 2^32 over the golden ratio): were it entered as it is, the few
- * bits in which two indices of a block differ would show as a correlation of
- * up to 0.003 between their draws.
+ * Functions" (2018): xor-shift, multiply, xor-shift, multiply, xor-shift, with
+ * a key before each of its rounds. The index enters as a step of a Weyl
+ * sequence (a multiple of 2^32 over the golden ratio): were it entered as it
+ * is, the few bits in which two indices of a block differ would show as a
+ * correlation of up to 0.003 between their draws.
  */
 #include "core/rng.h"
 

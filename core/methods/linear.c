@@ -14,35 +14,38 @@ enum { LINEAR_WEIGHT, LINEAR_NORMALIZE };
 #define SUM_CHAINS 4
 #define SUM_LANES 8
 
+static float weight(const struct method_args *args, size_t i)
+{
+	return (float)method_value(args, LINEAR_WEIGHT, i);
+}
+
 /*
  * Vectors of `lanes` weights go to four chains in turn, the last few of them to
  * the first chain; the result is lane j of the chains' total.
  */
-static float weight_chains(const float *w, size_t vectors, size_t lanes,
-			   size_t j)
+static float weight_chains(const struct method_args *args, size_t vectors,
+			   size_t lanes, size_t j)
 {
 	float chain[SUM_CHAINS] = { 0 };
 	size_t whole = vectors - vectors % SUM_CHAINS;
 
 	for (size_t v = 0; v < vectors; v++)
-		chain[v < whole ? v % SUM_CHAINS : 0] += w[v * lanes + j];
+		chain[v < whole ? v % SUM_CHAINS : 0] +=
+			weight(args, v * lanes + j);
 	return ((chain[0] + chain[1]) + chain[2]) + chain[3];
 }
 
 static float weight_sum(const struct method_args *args)
 {
-	float w[METHOD_INPUTS_MAX];
 	size_t n = args->inputs;
 	float sum = 0;
 
-	for (size_t i = 0; i < n; i++)
-		w[i] = (float)method_value(args, LINEAR_WEIGHT, i);
 	if (n < SUM_LANES)
-		return weight_chains(w, n, 1, 0);
+		return weight_chains(args, n, 1, 0);
 	for (size_t i = n - n % SUM_LANES; i < n; i++)
-		sum += w[i];
+		sum += weight(args, i);
 	for (size_t j = 0; j < SUM_LANES; j++)
-		sum += weight_chains(w, n / SUM_LANES, SUM_LANES, j);
+		sum += weight_chains(args, n / SUM_LANES, SUM_LANES, j);
 	return sum;
 }
 
@@ -54,7 +57,7 @@ static void linear_tile(const struct method_args *args, const void *state,
 	float total;
 
 	for (size_t i = 0; i < args->inputs; i++) {
-		float w = (float)method_value(args, LINEAR_WEIGHT, i);
+		float w = weight(args, i);
 		const float *restrict x = tile->in[i];
 
 		if (i == 0)
