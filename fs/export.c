@@ -94,12 +94,32 @@ static int write_chunk(void *ctx, const struct stream_chunk *chunk,
 	return 0;
 }
 
+/* The names of a file and of its folders outlive a crash, too. */
+static int sync_folders(int fd, const char *path)
+{
+	AUTO_FREE char *copy = strdup(path);
+	char *slash;
+
+	if (!copy)
+		return -ENOMEM;
+	while ((slash = strrchr(copy, '/'))) {
+		AUTO_FD int folder = -1;
+
+		*slash = '\0';
+		folder = openat(fd, copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (folder < 0 || fsync(folder) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 /* All chunks before this one are written. */
 static int count_chunk(void *ctx, const struct stream_chunk *chunk,
 		       struct error *err)
 {
 	struct export *export = ctx;
 	AUTO_FD int fd = -1;
+	int rc;
 
 	progress_add(&export->progress, chunk->len);
 	if (!chunk->last)
@@ -107,8 +127,11 @@ static int count_chunk(void *ctx, const struct stream_chunk *chunk,
 	fd = open_file(export, chunk->file, err);
 	if (fd < 0)
 		return fd;
-	if (fsync(fd) < 0)
-		return fail(err, errno, "writing it: %m");
+	rc = fsync(fd) < 0
+		     ? -errno
+		     : sync_folders(stage_fd(export->stage), chunk->file->path);
+	if (rc < 0)
+		return fail(err, -rc, "writing it: %s", strerror(-rc));
 	return 0;
 }
 

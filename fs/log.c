@@ -1,12 +1,12 @@
 #include "fs/log.h"
 
-#include <ctype.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/base/utf8.h"
 
 struct line {
 	char *text; /* NULL: this place of the ring is empty */
@@ -29,13 +29,6 @@ static const char *const level_names[] = {
 	[LOG_WARNING] = "warning",
 	[LOG_ERROR] = "error",
 };
-
-static void flatten(char *text)
-{
-	for (; *text; text++)
-		if (iscntrl((unsigned char)*text))
-			*text = '?';
-}
 
 /* The i-th line back from the newest; its text is NULL where there is none. */
 static struct line *line_back(size_t i)
@@ -61,9 +54,12 @@ static struct line *find_repeat(enum log_level level, const char *text,
 
 static void write_stderr(enum log_level level, const char *text)
 {
+	/* There may be a progress bar in the way. */
+	const char *clear = isatty(STDERR_FILENO) ? "\r\033[K" : "";
+
 	if (log_state.quiet)
 		return;
-	fprintf(stderr, "llmergefs: %s%s\n",
+	fprintf(stderr, "%sllmergefs: %s%s\n", clear,
 		level == LOG_WARNING ? "warning: " : "", text);
 }
 
@@ -99,7 +95,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(args);
 	if (len < 0)
 		return;
-	flatten(text);
+	utf8_make_printable(text);
 	pthread_mutex_lock(&log_state.lock);
 	add_line(level, text);
 	pthread_mutex_unlock(&log_state.lock);

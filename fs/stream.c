@@ -122,8 +122,10 @@ static void fold_all(struct stream *s)
 		pthread_mutex_unlock(&s->lock);
 		rc = s->step->fold(s->step->ctx, &slot->chunk, &err);
 		pthread_mutex_lock(&s->lock);
-		if (rc < 0)
+		if (rc < 0) {
+			fail_in(&err, rc, "%s", slot->chunk.file->path);
 			end_failed(s, &err);
+		}
 		slot->ready = false;
 		s->folded++;
 		pthread_cond_signal(&s->room);

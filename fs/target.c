@@ -85,9 +85,11 @@ int target_init(struct target *target, const char *text, struct error *err)
 	*target = (struct target){ .path = realpath(text, NULL) };
 	if (target->path)
 		return split_existing(target, err);
-	if (errno != ENOENT || !*text)
+	if (!*text)
+		return fail(err, EINVAL, "the folder to write has no name");
+	if (errno != ENOENT)
 		return fail(err, errno == ENOTDIR ? EINVAL : errno, "%s: %m",
-			    *text ? text : "\"\"");
+			    text);
 	return split_missing(target, text, err);
 }
 

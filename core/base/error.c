@@ -17,28 +17,6 @@ static void cut_mark(char *text, size_t size)
 	memcpy(text + end, CUT_MARK, sizeof(CUT_MARK));
 }
 
-/* Is the valid character of n bytes a control character (C0, DEL, C1)? */
-static bool is_control(const unsigned char *c, size_t n)
-{
-	if (n == 1)
-		return c[0] < 0x20 || c[0] == 0x7F;
-	return n == 2 && c[0] == 0xC2 && c[1] < 0xA0;
-}
-
-/* What is not printable UTF-8 must not reach a terminal. */
-static void make_printable(char *text)
-{
-	size_t len = strlen(text), n;
-
-	for (size_t i = 0; i < len; i += n ? n : 1) {
-		n = utf8_char(text + i, len - i);
-		if (n == 0)
-			text[i] = '?';
-		else if (is_control((unsigned char *)text + i, n))
-			memset(text + i, '?', n);
-	}
-}
-
 static void PRINTF_LIKE(3, 0)
 	set_text(char *text, size_t size, const char *fmt, va_list args)
 {
@@ -48,7 +26,7 @@ static void PRINTF_LIKE(3, 0)
 		text[0] = '\0';
 	else if ((size_t)len >= size)
 		cut_mark(text, size);
-	make_printable(text);
+	utf8_make_printable(text);
 }
 
 int fail(struct error *err, int code, const char *fmt, ...)
@@ -111,7 +89,7 @@ static void PRINTF_LIKE(4, 0)
 	if (vasprintf(&text, fmt, args) < 0)
 		text = NULL;
 	else
-		make_printable(text);
+		utf8_make_printable(text);
 	if (keep_note(report, kind, code, text))
 		return;
 	report->lost++;

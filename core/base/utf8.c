@@ -57,3 +57,24 @@ bool utf8_valid(const char *text, size_t len)
 	}
 	return true;
 }
+
+/* Is the valid character of n bytes a control character (C0, DEL, C1)? */
+static bool is_control(const unsigned char *c, size_t n)
+{
+	if (n == 1)
+		return c[0] < 0x20 || c[0] == 0x7F;
+	return n == 2 && c[0] == 0xC2 && c[1] < 0xA0;
+}
+
+void utf8_make_printable(char *text)
+{
+	size_t len = strlen(text), n;
+
+	for (size_t i = 0; i < len; i += n ? n : 1) {
+		n = utf8_char(text + i, len - i);
+		if (n == 0)
+			text[i] = '?';
+		else if (is_control((unsigned char *)text + i, n))
+			memset(text + i, '?', n);
+	}
+}

@@ -16,4 +16,8 @@ size_t utf8_char(const char *text, size_t len);
 /* Whether all len bytes are valid (NUL is a character like others). */
 bool utf8_valid(const char *text, size_t len);
 
+/* Put '?' for control characters and for bytes that are no UTF-8, which must
+ * not reach a terminal. */
+void utf8_make_printable(char *text);
+
 #endif

@@ -516,7 +516,7 @@ static void a_failure_ends_the_stream(void **state)
 		assert_non_null(strstr(err.text, ": planted"));
 		assert_true(work.folds < 8);
 		assert_int_equal(stream(&fx, 3, &fold, &err), -EIO);
-		assert_string_equal(err.text, "planted");
+		assert_non_null(strstr(err.text, ": planted"));
 		assert_int_equal(fold.folds, at);
 	}
 	fixture_close(&fx);

@@ -53,12 +53,12 @@ static void a_line_is_one_line_with_its_level(void **state)
 {
 	char *text;
 
-	log_line(LOG_WARNING, "new\nline %s", "\x1b[31m\t\x7f");
+	log_line(LOG_WARNING, "new\nline %s", "\x1b[31m\t\x7f\xc2\x9b\x9b");
 	log_line(LOG_INFO, "caf\xc3\xa9");
 	log_line(LOG_ERROR, "end");
 	text = log_without_times();
 	assert_string_equal(last_lines(text, 3),
-			    "warning: new?line ?[31m??\ninfo: caf\xc3\xa9\n"
+			    "warning: new?line ?[31m?????\ninfo: caf\xc3\xa9\n"
 			    "error: end\n");
 	free(text);
 }

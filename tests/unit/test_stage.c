@@ -160,7 +160,8 @@ static void wrong_targets_say_what_is_wrong(void **state)
 	}
 	assert_int_equal(stage_open("/", 0, &stage, &err), -EINVAL);
 	assert_string_equal(err.text, "the root cannot be replaced");
-	assert_int_equal(stage_open("", 0, &stage, &err), -ENOENT);
+	assert_int_equal(stage_open("", 0, &stage, &err), -EINVAL);
+	assert_string_equal(err.text, "the folder to write has no name");
 	assert_names(fx.dir, "file full ");
 	fixture_close(&fx);
 }
