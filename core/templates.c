@@ -55,7 +55,7 @@ bool templates_match(const struct templates *templates, const char *name)
 {
 	struct layer_template key = { .name = name };
 
-	return layer_of_name(name, &key.place) &&
+	return templates->count > 0 && layer_of_name(name, &key.place) &&
 	       bsearch(&key, templates->items, templates->count, sizeof(key),
 		       by_parts) != NULL;
 }
