@@ -157,7 +157,7 @@ $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libllmergefs.a
 fuzz-programs: $(FUZZ:%=$B/tests/fuzz/%)
 
 fuzz: ## each fuzz target for FUZZ_SECONDS
-	@$(FUZZ_MAKE) fuzz-programs
+	+@$(FUZZ_MAKE) fuzz-programs
 	@for t in $(FUZZ); do \
 		tests/fuzz/run $(FUZZ_B)/tests/fuzz/$$t $(FUZZ_SECONDS) || exit 1; \
 	done
