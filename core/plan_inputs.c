@@ -9,6 +9,7 @@
 
 #include "core/names.h"
 #include "core/recipe_check.h"
+#include "core/where.h"
 
 char *target_input_name(const struct planner *planner,
 			const struct target *target, size_t source)
@@ -24,12 +25,6 @@ char *target_input_name(const struct planner *planner,
 		     target->name + target->place.end) < 0)
 		return NULL;
 	return name;
-}
-
-static const char *model_text(const struct planner *planner,
-			      const struct draft *draft, size_t source)
-{
-	return target_slice(planner, draft->target)->sources[source].model.text;
 }
 
 static void draft_add(struct draft *draft, const struct tensor *tensor,
@@ -70,22 +65,29 @@ static int draft_gather(struct planner *planner, struct draft *draft,
 	return 0;
 }
 
-/* The first source of the target that has no part in the draft. */
-static const char *absent_text(const struct planner *planner,
-			       const struct draft *draft)
+/* The sources of the target that have no part in the draft. */
+static struct where absent(const struct planner *planner,
+			   const struct draft *draft)
 {
+	size_t more = draft->target->sources - draft->count - 1;
 	size_t source = 0;
+	const char *first;
 
 	while (source < draft->count && draft->sources[source] == source)
 		source++;
-	return model_text(planner, draft, source);
+	first = target_slice(planner, draft->target)
+			->sources[source]
+			.model.text;
+	if (more == 0)
+		return where_at("%s", first);
+	return where_at("%s and %zu more", first, more);
 }
 
 static bool missing_error(struct planner *planner, struct draft *draft)
 {
 	return tally_add(&planner->tally, draft_subject(draft, EDOM),
 			 "missing in %s; %s needs it in every model",
-			 absent_text(planner, draft),
+			 absent(planner, draft).text,
 			 planner->recipe->method->name);
 }
 
@@ -94,9 +96,16 @@ static bool keep_alone(struct planner *planner, struct draft *draft)
 	draft->keep = 0;
 	tally_add(&planner->tally, draft_subject(draft, 0),
 		  "missing in %s; that of %s is used unchanged",
-		  absent_text(planner, draft),
+		  absent(planner, draft).text,
 		  draft_model_text(planner, draft, 0));
 	return true;
+}
+
+static bool base_missing(struct planner *planner, struct draft *draft)
+{
+	return tally_add(&planner->tally, draft_subject(draft, EDOM),
+			 "the base gives no such tensor; %s needs it",
+			 planner->recipe->method->name);
 }
 
 static bool missing_present(struct planner *planner, struct draft *draft)
@@ -104,16 +113,14 @@ static bool missing_present(struct planner *planner, struct draft *draft)
 	size_t models = draft->count - (draft->base != METHOD_NO_BASE);
 
 	if (draft->has_base && draft->base == METHOD_NO_BASE)
-		return tally_add(&planner->tally, draft_subject(draft, EDOM),
-				 "the base gives no such tensor; %s needs it",
-				 planner->recipe->method->name);
+		return base_missing(planner, draft);
 	if (models == 0)
 		return keep_alone(planner, draft);
 	if (models < planner->recipe->method->models_min)
 		return missing_error(planner, draft);
 	tally_add(&planner->tally, draft_subject(draft, 0),
 		  "missing in %s; merged from the others",
-		  absent_text(planner, draft));
+		  absent(planner, draft).text);
 	return true;
 }
 
@@ -240,11 +247,12 @@ static bool draft_complete(struct planner *planner, struct draft *draft)
 {
 	const struct merge_method *method = planner->recipe->method;
 
-	bool based = !draft->has_base || draft->base != METHOD_NO_BASE;
-
-	if (draft->count == draft->target->sources && based)
-		return true;
-	return missing_policies[method->missing](planner, draft);
+	if (draft->count < draft->target->sources)
+		return missing_policies[method->missing](planner, draft);
+	/* The base may be past the sources that take part. */
+	if (draft->has_base && draft->base == METHOD_NO_BASE)
+		return base_missing(planner, draft);
+	return true;
 }
 
 int plan_inputs(struct planner *planner, const struct target *target,

@@ -148,7 +148,7 @@ static bool read_slice(const struct reader *reader, const struct json *value,
 	if (base)
 		slice->has_base =
 			reader_ref(reader, base, inner.text, &slice->base);
-	return sources && ok;
+	return sources && ok && (!base || slice->has_base);
 }
 
 static void read_slices(const struct reader *reader, const struct json *list)
@@ -173,6 +173,7 @@ static void read_slices(const struct reader *reader, const struct json *list)
 static void read_lists(const struct reader *reader)
 {
 	const struct json *tree = reader->recipe->tree;
+	size_t errors = reader->report->errors;
 	const struct json *models =
 		reader_list(reader, tree, "models", "models");
 	const struct json *slices =
@@ -181,7 +182,8 @@ static void read_lists(const struct reader *reader)
 		reader_typed(reader, tree, "modules", JSON_OBJECT, "modules");
 	bool modular = modules && modules->count > 0;
 
-	if (!!models + !!slices + modular != 1)
+	if (!!models + !!slices + modular != 1 &&
+	    reader->report->errors == errors)
 		reader_wrong(reader, EINVAL, "",
 			     "exactly one of `models`, `slices` and `modules` "
 			     "must be "
@@ -197,7 +199,8 @@ static void read_lists(const struct reader *reader)
 		read_slices(reader, slices);
 }
 
-static void read_base(const struct reader *reader)
+/* False (reported): there is one, and it is no reference. */
+static bool read_base(const struct reader *reader)
 {
 	struct recipe *recipe = reader->recipe;
 	const struct json *base = json_given(recipe->tree, "base_model");
@@ -205,12 +208,16 @@ static void read_base(const struct reader *reader)
 	if (base)
 		recipe->has_base =
 			reader_ref(reader, base, "base_model", &recipe->base);
+	return !base || recipe->has_base;
 }
 
 void recipe_read_inputs(const struct reader *reader)
 {
-	read_base(reader);
+	bool base_ok = read_base(reader);
+
 	reader->recipe->parameters =
 		reader_parameters(reader, reader->recipe->tree, "");
 	read_lists(reader);
+	if (!base_ok)
+		reader->recipe->slices = NULL;
 }

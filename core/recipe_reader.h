@@ -60,6 +60,7 @@ void recipe_read_dtypes(const struct reader *reader);
 void recipe_read_tokenizer(const struct reader *reader);
 void recipe_read_chat_template(const struct reader *reader);
 void recipe_read_ours(const struct reader *reader);
-void recipe_read_inputs(const struct reader *reader); /* after the method */
+/* After the method. Leaves recipe->slices NULL where something is wrong. */
+void recipe_read_inputs(const struct reader *reader);
 
 #endif

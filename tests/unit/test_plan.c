@@ -52,21 +52,27 @@ static void whole_models_are_merged_tensor_by_tensor(void **state)
 		"        - {filter: norm, value: 9}\n"
 		"parameters: {weight: 0.5, normalize: [true, false]}\n",
 		"",
-		EMBED " tile BF16 8x4 linear a/" EMBED " b/" EMBED
-		      " weight=1,0.5 normalize=1\n" UP(
-			      0) " tile BF16 6x4 linear "
-				 "a/" UP(0) " b/" UP(0) " weight=1,0.5 "
-							"normalize=1\n" UP(1) " tile BF16 6x4 linear a/" UP(1) " b/" UP(
-								1) " weight=2,"
-								   "7 "
-								   "normalize="
-								   "1\n" UP(2) " tile BF16 "
-									       "6x4 linear "
-									       "a/" UP(2) " b/" UP(
-										       2) " weight=3,0.5 normalize=0\n" NORM
-											  " tile BF16 4 linear a/" NORM
-											  " b/" NORM
-											  " weight=1,9 normalize=1\n");
+		EMBED
+		" tile BF16 8x4 linear a/" EMBED " b/" EMBED
+		" weight=1,0.5 normalize=1\n" UP(
+			0) " tile BF16 6x4 linear "
+			   "a/" UP(0) " b/" UP(
+				   0) " weight=1,0.5 "
+				      "normalize=1\n" UP(1) " tile BF16 6x4 "
+							    "linear a/" UP(1) " b/" UP(
+								    1) " weight"
+								       "=2,"
+								       "7 "
+								       "normali"
+								       "ze="
+								       "1\n" UP(
+									       2) " tile BF16 "
+										  "6x4 linear "
+										  "a/" UP(2) " b/" UP(
+											  2) " weight=3,0.5 normalize=0\n" NORM
+											     " tile BF16 4 linear a/" NORM
+											     " b/" NORM
+											     " weight=1,9 normalize=1\n");
 }
 
 /* A base that is not listed comes last, and has no options of its own. */
@@ -379,7 +385,7 @@ static void names_that_only_others_have_are_listed(void **state)
 	planned_open(&planned, fx,
 		     "merge_method: passthrough\nbase_model: ./a\n"
 		     "slices:\n"
-		     "  - sources: [{model: ./more, layer_range: [0, 4]}]\n"
+		     "  - sources: [{model: ./more, layer_range: [0, 2]}]\n"
 		     "  - sources: [{model: ./more, layer_range: [0, 1]}]\n");
 	assert_int_equal(planned.report.count, 0);
 	assert_int_equal(planned.plan->dropped_count, 2);

@@ -78,8 +78,8 @@ static void a_tensor_that_some_lack_follows_the_policy(void **state)
 		  "m.yml: tensor l.0.b (and 1 more): missing in ./nobias; "
 		  "that of ./a is used unchanged\n" },
 		{ TIES("a", "nobias", "nobias2"), 0,
-		  "m.yml: tensor l.0.b (and 1 more): missing in ./nobias; "
-		  "that of ./a is used unchanged\n" },
+		  "m.yml: tensor l.0.b (and 1 more): missing in ./nobias and "
+		  "1 more; that of ./a is used unchanged\n" },
 		{ SLERP("a", "nobias"), 0,
 		  "m.yml: tensor l.0.b (and 1 more): missing in ./nobias; "
 		  "that of ./a is used unchanged\n" },

@@ -93,9 +93,7 @@ static void the_structure_is_checked(void **state)
 		  "modules: not supported yet; `models` merges all modules of "
 		  "the models alike\n" },
 		{ "merge_method: linear\nmodels: ./a\n", EINVAL,
-		  "models: must be a list, not a string\n"
-		  "exactly one of `models`, `slices` and `modules` must be "
-		  "present and not empty\n" },
+		  "models: must be a list, not a string\n" },
 		{ "merge_method: linear\nparameters: {weight: 1}\n"
 		  "models: [./a, {parameters: {}}, {model: 3}]\n",
 		  EINVAL,
@@ -193,6 +191,8 @@ static void fields_are_checked(void **state)
 		{ LINEAR "base_model: a+b+c\n", EINVAL,
 		  "base_model: \"a+b+c\": more than one '+'; a path that has "
 		  "one is written {model: {path: ...}, lora: ...}\n" },
+		{ "merge_method: ties\nbase_model: a@\n" AB, EINVAL,
+		  "base_model: \"a@\": no revision after '@'\n" },
 		{ LINEAR "tokenizer_source: union\ntokenizer: {}\n", EINVAL,
 		  "`tokenizer_source` and `tokenizer` cannot both be given; "
 		  "`tokenizer: {source: ...}` says the same as the first\n" },
