@@ -7,8 +7,8 @@
  * (bytes of tensors, 0: never). In a shard they lie by descending size of the
  * element, then by name, as the safetensors library writes them. One shard is
  * model.safetensors; more are model-0000x-of-0000y.safetensors. The header is
- * padded with blanks so that data starts at a multiple of 4096, and its metadata
- * is {"format":"pt","llmergefs_recipe":"<hash of the recipe>"}.
+ * padded with blanks so that data starts at a multiple of 4096, and its
+ * metadata is {"format":"pt","llmergefs_recipe":"<hash of the recipe>"}.
  */
 #ifndef LMFS_LAYOUT_H
 #define LMFS_LAYOUT_H
@@ -19,11 +19,11 @@
 
 struct layout_file {
 	const char *name;
-	const char *header; /* 8 bytes of length and the padded JSON */
+	const char *header;   /* 8 bytes of length and the padded JSON */
 	uint64_t header_size; /* multiple of LAYOUT_ALIGN */
-	uint64_t size; /* of the whole file */
+	uint64_t size;	      /* of the whole file */
 	const struct job *const *jobs; /* in order of offsets */
-	const uint64_t *offsets; /* [i]: where job i starts in the file */
+	const uint64_t *offsets;       /* [i]: where job i starts in the file */
 	size_t count;
 };
 
@@ -42,8 +42,8 @@ struct span {
 	enum span_kind kind;
 	const char *bytes; /* SPAN_HEADER: the bytes at the offset asked for */
 	const struct job *job; /* SPAN_TENSOR */
-	uint64_t off; /* in the tensor */
-	uint64_t len; /* to the end of header or tensor; never 0 */
+	uint64_t off;	       /* in the tensor */
+	uint64_t len;	       /* to the end of header or tensor; never 0 */
 };
 
 /* Borrows the plan. */

@@ -1,8 +1,8 @@
 /*
  * One generation of one recipe, opened: recipe, models, plan, layout and the
  * files beside the weights. Immutable once made, so any number of threads may
- * read through it; a recipe that changes gets a new lens. The slots are the only
- * part that fills later: the state of each job once it is known.
+ * read through it; a recipe that changes gets a new lens. The slots are the
+ * only part that fills later: the state of each job once it is known.
  */
 #ifndef LMFS_LENS_H
 #define LMFS_LENS_H
@@ -26,7 +26,7 @@ struct lens {
 	struct layout *layout;
 	struct sidecars *sidecars;
 	struct lens_slot *slots; /* one a job of the plan, same order */
-	struct timespec mtime; /* newest of recipe and sources */
+	struct timespec mtime;	 /* newest of recipe and sources */
 };
 
 /* Everything wrong goes to the report; NULL if anything is. */
