@@ -20,7 +20,7 @@ static int gradient_read(const struct method_option *option,
 	size_t i0 = (size_t)s;
 	size_t i1 = i0 + 1 < list->count ? i0 + 1 : i0;
 	double f = s - (double)i0;
-	double a, b;
+	double a = 0, b = 0;
 	int rc = scalar_read(option, list->items[i0], &a, err);
 
 	if (rc == 0)

@@ -40,7 +40,8 @@ int param_resolve(const struct method_option *option,
  * filters would match: types, gradients, mixes. Errors go to the report with
  * `path` before the name ("models[1].parameters").
  */
-void param_check(const struct json *parameters, const struct merge_method *method,
-		 const char *path, struct report *report);
+void param_check(const struct json *parameters,
+		 const struct merge_method *method, const char *path,
+		 struct report *report);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#define COMPARE_BLOCK (256u << 10)
+#define COMPARE_BLOCK ((size_t)256 << 10)
 
 static bool is_packed(enum dtype dtype)
 {

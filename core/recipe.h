@@ -56,7 +56,7 @@ struct recipe {
 		*tokenizer_source; /* NULL: none; "union", "base", or a ref */
 	struct model_ref tokenizer_model; /* where it is a ref */
 	uint64_t pad_to_multiple_of;	  /* 0: not given */
-	const char *chat_template;	  /* NULL: none */
+	const char *chat_template;	  /* "auto"; NULL: none */
 	uint64_t seed;			  /* llmergefs.seed, default 0 */
 	uint64_t shard_size; /* llmergefs.shard_size in bytes; 0: never split */
 	struct hash128 hash; /* of the canonical text: same in JSON and YAML */

@@ -58,21 +58,24 @@ static void whole_models_are_merged_tensor_by_tensor(void **state)
 			0) " tile BF16 6x4 linear "
 			   "a/" UP(0) " b/" UP(
 				   0) " weight=1,0.5 "
-				      "normalize=1\n" UP(1) " tile BF16 6x4 "
-							    "linear a/" UP(1) " b/" UP(
-								    1) " weight"
-								       "=2,"
-								       "7 "
-								       "normali"
-								       "ze="
-								       "1\n" UP(
-									       2) " tile BF16 "
-										  "6x4 linear "
-										  "a/" UP(2) " b/" UP(
-											  2) " weight=3,0.5 normalize=0\n" NORM
-											     " tile BF16 4 linear a/" NORM
-											     " b/" NORM
-											     " weight=1,9 normalize=1\n");
+				      "normalize=1\n" UP(
+					      1) " tile BF16 6x4 "
+						 "linear a/" UP(1) " b/" UP(
+							 1) " weight"
+							    "=2,"
+							    "7 "
+							    "normali"
+							    "ze="
+							    "1\n" UP(
+								    2) " tile "
+								       "BF16 "
+								       "6x4 "
+								       "linear "
+								       "a/" UP(2) " b/" UP(
+									       2) " weight=3,0.5 normalize=0\n" NORM
+										  " tile BF16 4 linear a/" NORM
+										  " b/" NORM
+										  " weight=1,9 normalize=1\n");
 }
 
 /* A base that is not listed comes last, and has no options of its own. */
