@@ -79,13 +79,17 @@ static void a_long_sentence_is_cut_between_characters(void **state)
 
 static void a_sentence_that_just_fits_is_whole(void **state)
 {
-	char text[ERROR_TEXT_MAX];
+	char text[ERROR_TEXT_MAX + 1];
 	struct error err;
 
 	memset(text, 'x', sizeof(text));
-	text[sizeof(text) - 1] = '\0';
+	text[ERROR_TEXT_MAX - 1] = '\0';
 	fail(&err, EINVAL, "%s", text);
 	assert_string_equal(err.text, text);
+	text[ERROR_TEXT_MAX - 1] = 'x';
+	text[ERROR_TEXT_MAX] = '\0';
+	fail(&err, EINVAL, "%s", text);
+	assert_string_equal(err.text + ERROR_TEXT_MAX - 5, "x...");
 }
 
 static const struct {

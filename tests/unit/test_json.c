@@ -5,7 +5,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
-#include "core/json.h"
+#include "core/json_scan.h"
 
 #include <cmocka.h>
 
@@ -151,6 +151,7 @@ static const struct {
 	{ TEXT("\"\\ud800\\u0041\""), "1:2 " SURROGATE },
 	{ TEXT("\"\\ud800\\ud800\""), "1:2 " SURROGATE },
 	{ TEXT("\"\\udc00\\ud800\""), "1:2 " SURROGATE },
+	{ TEXT("\"\\udc00\\udc00\""), "1:2 " SURROGATE },
 	{ TEXT("\"\\ud83dx\""), "1:2 " SURROGATE },
 	{ TEXT("\"\xFF\""), "1:2 " UTF8 },
 	{ TEXT("\"\x80\""), "1:2 " UTF8 },
@@ -197,6 +198,29 @@ static void wrong_texts_are_told(void **state)
 		assert_string_equal(err.text, want);
 		assert_null(tree);
 	}
+}
+
+static void values_are_listed_with_their_places(void **state)
+{
+	static const char text[] = " {\"a\" : [1, {\"b\":22}], \"c\":\"x\"}";
+	static const struct json_span want[] = {
+		{ 0, 1, 31 },  { 2, 8, 21 },   { 0, 9, 10 },
+		{ 0, 12, 20 }, { 13, 17, 19 }, { 23, 27, 30 },
+	};
+	AUTO_FREE struct json_span *spans = NULL;
+	size_t count;
+
+	assert_int_equal(
+		json_scan(text, sizeof(text) - 1, &spans, &count, NULL), 0);
+	assert_int_equal(count, ARRAY_LEN(want));
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(spans[i].name, want[i].name);
+		assert_int_equal(spans[i].start, want[i].start);
+		assert_int_equal(spans[i].end, want[i].end);
+	}
+	assert_int_equal(json_span_after(spans, count, 1), 5);
+	assert_int_equal(json_span_after(spans, count, 2), 3);
+	assert_int_equal(json_span_after(spans, count, 0), count);
 }
 
 /* A text that is cut anywhere is no text, and nothing reads past its end. */
@@ -385,6 +409,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(correct_texts_are_read),
 		cmocka_unit_test(wrong_texts_are_told),
+		cmocka_unit_test(values_are_listed_with_their_places),
 		cmocka_unit_test(a_cut_text_is_wrong),
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(sizes_are_limited),

@@ -186,13 +186,17 @@ static void *open_when_all_inside(void *arg)
 	return NULL;
 }
 
-/* The workers and the caller are inside calls at the same time. */
+/*
+ * The workers, which sleep by then, and the caller are inside calls at the same
+ * time.
+ */
 static void workers_and_caller_share_the_work(void **state)
 {
 	struct pool *pool = pool_open(THREADS, NULL);
 	struct gate gate = { 0 };
 	pthread_t opener;
 
+	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 	pthread_create(&opener, NULL, open_when_all_inside, &gate);
 	pool_each(pool, THREADS + 1, gate_each, &gate);
 	pthread_join(opener, NULL);

@@ -174,6 +174,7 @@ static const struct {
 	{ "a: !!merge b\n",
 	  "line 1, column 4: the tag !!merge has no meaning here" },
 	{ "a: !!int x\n", "line 1, column 4: cannot read \"x\" as !!int" },
+	{ "a: !!int 1.5\n", "line 1, column 4: cannot read \"1.5\" as !!int" },
 	{ "a: !!int ''\n", "line 1, column 4: cannot read \"\" as !!int" },
 	{ "a: !!float 0x10\n",
 	  "line 1, column 4: cannot read \"0x10\" as !!float" },
