@@ -10,6 +10,7 @@
 #include "core/base/base.h"
 #include "core/base/error.h"
 #include "core/json.h"
+#include "core/json_cursor.h"
 
 /* Offsets into the text, which has at most JSON_TEXT_MAX bytes. */
 struct json_span {
@@ -18,12 +19,6 @@ struct json_span {
 	uint32_t start; /* first byte of the value */
 	uint32_t end;	/* behind its last byte */
 };
-
-struct json_place {
-	size_t line, column; /* from 1; columns count characters */
-};
-
-struct json_place json_place(const char *text, size_t off);
 
 /*
  * Check the text and list its values in the order of their first bytes, so that

@@ -7,7 +7,8 @@
 #ifndef LMFS_YAML_BUILD_H
 #define LMFS_YAML_BUILD_H
 
-#include "core/json_scan.h"
+#include "core/json.h"
+#include "core/json_cursor.h"
 #include "core/yaml_anchor.h"
 #include "core/yaml_merge.h"
 

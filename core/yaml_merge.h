@@ -6,7 +6,8 @@
 #ifndef LMFS_YAML_MERGE_H
 #define LMFS_YAML_MERGE_H
 
-#include "core/json_scan.h"
+#include "core/json.h"
+#include "core/json_cursor.h"
 
 struct yaml_member {
 	const char *name;	 /* borrowed; NULL: an item of a list */
