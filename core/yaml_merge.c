@@ -60,7 +60,9 @@ static int prepend(struct yaml_members *own, const struct yaml_members *merged)
 		return -ENOMEM;
 	memmove(at + merged->count, at, own->count * sizeof(*at));
 	memcpy(at, merged->at, merged->count * sizeof(*at));
-	*own = (struct yaml_members){ at, count, count };
+	own->at = at;
+	own->count = count;
+	own->room = count;
 	return 0;
 }
 
