@@ -105,14 +105,6 @@ def assert_same_tensors(a, b):
     assert not different, different
 
 
-def ulps(a, b):
-    """Steps of binary32 between the elements of two float32 tensors."""
-    def order(x):
-        bits = x.contiguous().view(torch.int32).long()
-        return torch.where(bits < 0, -(bits & 0x7fffffff), bits)
-
-    assert a.dtype == b.dtype == torch.float32
-    return (order(a) - order(b)).abs()
 
 
 def copy_model(folder, to, leave=()):
