@@ -64,8 +64,6 @@ bool disk_load(struct disk *disk, const struct object *object, void *data)
 {
 	int rc;
 
-	if (!disk->keeps[object->class])
-		return false;
 	rc = folder_load(disk->folder, object, data);
 	pthread_mutex_lock(&disk->lock);
 	disk->hits += rc == 0;

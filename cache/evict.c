@@ -81,10 +81,11 @@ static int walk_dir(struct walk *walk, int root, const char *path)
 
 static int walk_objects(struct walk *walk, int root)
 {
+	const size_t dirs = (size_t)CACHE_CLASSES * FOLDER_FANOUT;
 	char path[FOLDER_NAME_MAX];
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < CACHE_CLASSES * FOLDER_FANOUT; i++) {
+	for (size_t i = 0; rc == 0 && i < dirs; i++) {
 		walk->place = i / FOLDER_FANOUT;
 		snprintf(path, sizeof(path), "%s/%02zx",
 			 folder_class_dirs[order[walk->place]],

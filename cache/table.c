@@ -99,16 +99,12 @@ void table_discharge(struct table *table, const struct entry *entry)
 	table->bytes -= entry->blob.size;
 }
 
-/* Put an entry right after `older`, or first where that is NULL. */
-static void idle_insert(struct table *table, struct entry *entry,
-			struct entry *older)
+static void idle_append(struct table *table, struct entry *entry)
 {
-	struct entry *newer = older ? older->newer : table->oldest;
-
-	entry->older = older;
-	entry->newer = newer;
-	*(older ? &older->newer : &table->oldest) = entry;
-	*(newer ? &newer->older : &table->newest) = entry;
+	entry->older = table->newest;
+	entry->newer = NULL;
+	*(table->newest ? &table->newest->newer : &table->oldest) = entry;
+	table->newest = entry;
 }
 
 static void idle_remove(struct table *table, struct entry *entry)
@@ -126,13 +122,9 @@ void table_hold(struct table *table, struct entry *entry)
 
 void table_release(struct table *table, struct entry *entry)
 {
-	bool too_large = entry->blob.size > table->bytes_max;
-
 	assert(entry->refs > 0);
-	if (--entry->refs > 0)
-		return;
-	/* What cannot stay must not push out all that can. */
-	idle_insert(table, entry, too_large ? NULL : table->newest);
+	if (--entry->refs == 0)
+		idle_append(table, entry);
 }
 
 struct entry *table_trim(struct table *table)
