@@ -162,8 +162,8 @@ def main():
     good = better and not unexplained and not os.path.ismount(mountpoint)
     say(f"demo: {'done' if good else 'FAILED'} in {time.time() - start:.0f} s: "
         f"mounted, loaded, {'better' if better else 'NOT better'} than the "
-        f"base on both kinds of text, {'equal to' if not unexplained else 'NOT'}"
-        " mergekit's, unmounted")
+        f"base on both kinds of text, {'' if not unexplained else 'NOT '}equal "
+        "to mergekit's but for equal magnitudes, unmounted")
     return 0 if good else 1
 
 
