@@ -51,7 +51,8 @@ static int open_parts(struct lens *lens, const char *recipe_path,
 	if (!lens->sidecars)
 		return report_result(report);
 	lens->slots = calloc(lens->plan->count + 1, sizeof(*lens->slots));
-	if (!lens->slots)
+	lens->making = calloc(1, sizeof(*lens->making));
+	if (!lens->slots || !lens->making)
 		return -ENOMEM;
 	lens->mtime = newest(lens, recipe_path);
 	return 0;
@@ -74,6 +75,7 @@ void lens_close(struct lens *lens)
 {
 	if (!lens)
 		return;
+	free(lens->making);
 	free(lens->slots);
 	sidecars_close(lens->sidecars);
 	layout_close(lens->layout);

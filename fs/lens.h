@@ -16,6 +16,8 @@
 /* What is known of one job so far; see engine.c. */
 struct lens_slot {
 	_Atomic(const struct blob *) state; /* a reference, put by the engine */
+	struct hash128 tensor_key;	    /* of chunks; valid where known */
+	atomic_bool key_known;
 	atomic_uint_fast64_t nonfinite; /* elements made that should not be */
 };
 
@@ -27,6 +29,8 @@ struct lens {
 	struct sidecars *sidecars;
 	struct lens_slot *slots; /* one a job of the plan, same order */
 	struct timespec mtime;	 /* newest of recipe and sources */
+	/* Makers at work for it; under the engine's lock. */
+	size_t *making;
 };
 
 /* Everything wrong goes to the report; NULL if anything is. */

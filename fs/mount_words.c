@@ -43,14 +43,14 @@ static char *word_end(char *word)
 	return word;
 }
 
-/* Apply a word of the engine's; false: it is not one. */
+/* Apply a word that is an option with a value; false: it is none. */
 static bool apply_word(struct options *options, char *word, int *rc,
 		       struct error *err)
 {
 	size_t len = strcspn(word, "=");
 	const struct option_row *row = option_row_by_name(word, len);
 
-	if (!row || row->group != OPTIONS_ENGINE)
+	if (!row || !row->value)
 		return false;
 	if (!word[len]) {
 		*rc = fail(err, EINVAL, "-o %s takes a value: %s", word,

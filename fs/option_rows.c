@@ -82,21 +82,38 @@ static int set_cpu(struct options *options, const char *value,
 		    value, cpu_level_name(cpu_level_best()));
 }
 
-static int set_threads(struct options *options, const char *value,
-		       struct error *err)
+/* A whole number from 1 to max. */
+static int parse_count(const char *name, const char *value, unsigned long max,
+		       unsigned long *count, struct error *err)
 {
-	unsigned long threads;
 	char *end;
 
 	errno = 0;
-	threads = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || *end || errno || threads < 1 ||
-	    threads > POOL_THREADS_MAX)
-		return fail(err, EINVAL,
-			    "--threads takes a number from 1 to %d, not \"%s\"",
-			    POOL_THREADS_MAX, value);
-	options->engine.threads = threads;
-	return 0;
+	*count = strtoul(value, &end, 10);
+	if (isdigit((unsigned char)*value) && !*end && !errno && *count >= 1 &&
+	    *count <= max)
+		return 0;
+	return fail(err, EINVAL, "%s takes a number from 1 to %lu, not \"%s\"",
+		    name, max, value);
+}
+
+static int set_threads(struct options *options, const char *value,
+		       struct error *err)
+{
+	return parse_count("--threads", value, POOL_THREADS_MAX,
+			   &options->engine.threads, err);
+}
+
+static int set_readahead(struct options *options, const char *value,
+			 struct error *err)
+{
+	unsigned long kib = 0;
+	int rc = parse_count("--readahead-kb", value, OPTIONS_READAHEAD_KB_MAX,
+			     &kib, err);
+
+	if (rc == 0)
+		options->readahead_kb = (unsigned)kib;
+	return rc;
 }
 
 /* Words are only gathered here; options_parse() sorts them. */
@@ -124,6 +141,9 @@ static const struct option_row rows[] = {
 	{ 'o', NULL, "WORDS", OPTIONS_MOUNT, 0, set_words,
 	  "mount options, comma separated: FUSE's own\n"
 	  "(allow_other, ...), or those below without \"--\"" },
+	{ 0, "readahead-kb", "N", OPTIONS_MOUNT, 0, set_readahead,
+	  "how far the kernel reads ahead, in KiB; default 4096,\n"
+	  "which takes root to set" },
 	{ 0, "cache", "auto|all|off", OPTIONS_ENGINE, 0, set_cache,
 	  "keep on disk what is dear to make (auto, the\n"
 	  "default), everything that is made (all), or nothing" },

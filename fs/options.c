@@ -231,6 +231,7 @@ int options_parse(const struct command *commands, size_t count, int argc,
 			    .cache = ENGINE_CACHE_AUTO,
 			    .cache_mem = OPTIONS_CACHE_MEM,
 			    .cache_disk = OPTIONS_CACHE_DISK },
+		.readahead_kb = OPTIONS_READAHEAD_KB,
 	};
 	rc = parse_words(&p);
 	if (rc == 0)

@@ -21,6 +21,8 @@
 
 #define OPTIONS_CACHE_MEM ((size_t)512 << 20)
 #define OPTIONS_CACHE_DISK 20000000000u
+#define OPTIONS_READAHEAD_KB 4096
+#define OPTIONS_READAHEAD_KB_MAX (1u << 20)
 
 /* Exit codes. */
 enum {
@@ -42,6 +44,7 @@ struct options {
 			      * commas inside a value as "\,"; NULL: none */
 	char *cache_dir; /* absolute: given, or the default; NULL: there is no
 			  * place for one */
+	unsigned readahead_kb;	      /* of the mount */
 	struct engine_options engine; /* its cache_dir is the one above */
 };
 

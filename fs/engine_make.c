@@ -1,0 +1,246 @@
+/*
+ * What is made: bytes on the spot, chunks and states for the cache.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "core/base/file.h"
+#include "fs/engine_inside.h"
+#include "fs/log.h"
+
+/* What a maker needs to know; the lens waits for it (engine_forget). */
+struct make_ctx {
+	struct engine *engine;
+	const struct lens *lens;
+	const struct job *job;
+	uint64_t off; /* of a chunk, in the tensor */
+};
+
+/* Bytes of all but the last chunk of a tensor: whole rows, or whole elements.
+ */
+static uint64_t chunk_stride(const struct job *job)
+{
+	uint64_t unit = dtype_info(job->dtype)->bits / 8;
+
+	if (job->kind == JOB_ROWS)
+		unit *= job->args.cols;
+	return unit * max_u64(1, ENGINE_CHUNK_BYTES / unit);
+}
+
+struct piece piece_at(const struct engine *engine,
+		      const struct layout_file *file, uint64_t off, size_t len)
+{
+	struct piece piece = { .span = layout_locate(file, off) };
+	const struct job *job = piece.span.job;
+	uint64_t stride, end;
+
+	piece.len = min_u64(len, piece.span.len);
+	piece.chunked = piece.span.kind == SPAN_TENSOR &&
+			(job->kind == JOB_ROWS ||
+			 (job->kind == JOB_TILE && engine->chunk_tiles));
+	if (!piece.chunked)
+		return piece;
+	stride = chunk_stride(job);
+	piece.chunk = piece.span.off / stride;
+	piece.chunk_off = piece.chunk * stride;
+	end = min_u64(job->size, piece.chunk_off + stride);
+	piece.chunk_size = end - piece.chunk_off;
+	piece.len = min_u64(piece.len, end - piece.span.off);
+	return piece;
+}
+
+const struct blob *job_state(const struct lens *lens, const struct job *job)
+{
+	if (job->state_size == 0)
+		return NULL;
+	return atomic_load_explicit(&lens_slot(lens, job)->state,
+				    memory_order_acquire);
+}
+
+void job_keep_state(struct engine *engine, const struct lens *lens,
+		    const struct job *job, const struct blob *state)
+{
+	const struct blob *none = NULL;
+
+	if (!atomic_compare_exchange_strong(&lens_slot(lens, job)->state, &none,
+					    state))
+		cache_put(engine->cache, state);
+}
+
+bool chunk_key_known(const struct lens *lens, const struct job *job)
+{
+	return atomic_load_explicit(&lens_slot(lens, job)->key_known,
+				    memory_order_acquire);
+}
+
+static void count_nonfinite(struct engine *engine, const struct lens *lens,
+			    const struct job *job, uint64_t nonfinite)
+{
+	struct lens_slot *slot = lens_slot(lens, job);
+
+	if (!nonfinite)
+		return;
+	count(&engine->counters.nonfinite, nonfinite);
+	if (atomic_fetch_add(&slot->nonfinite, nonfinite) == 0)
+		log_line(LOG_WARNING,
+			 "%s: infinite or NaN numbers come out of finite "
+			 "models (the first read made %ju); lower the weights, "
+			 "or give out_dtype a wider range",
+			 job->name, (uintmax_t)nonfinite);
+}
+
+/* Bytes of a tensor whose state, if it needs one, is there. */
+static int make_bytes(struct engine *engine, const struct lens *lens,
+		      const struct job *job, uint64_t off, size_t len,
+		      void *out, struct error *err)
+{
+	struct workspace *workspace = workspace_mine(engine->workspaces);
+	const struct blob *state = job_state(lens, job);
+	double begin = clock_seconds();
+	uint64_t nonfinite = 0;
+	int rc;
+
+	if (!workspace)
+		return fail(err, ENOMEM, "%s: no memory to merge", job->name);
+	rc = merge_bytes(job, engine->level, state ? state->data : NULL, off,
+			 len, out, workspace->scratch, &nonfinite, err);
+	count_nonfinite(engine, lens, job, nonfinite);
+	if (job->kind != JOB_COPY)
+		count(&engine->counters.merge_ns,
+		      (uint64_t)((clock_seconds() - begin) * 1e9));
+	return rc;
+}
+
+int make_piece(struct engine *engine, const struct lens *lens,
+	       const struct piece *piece, void *out, struct error *err)
+{
+	const struct job *job = piece->span.job;
+
+	count(job->kind == JOB_COPY ? &engine->counters.bytes_copied
+				    : &engine->counters.bytes_merged,
+	      piece->len);
+	return make_bytes(engine, lens, job, piece->span.off, piece->len, out,
+			  err);
+}
+
+static int make_chunk(void *ctx, void *data, size_t size, struct error *err)
+{
+	const struct make_ctx *make = ctx;
+
+	count(&make->engine->counters.chunks, 1);
+	return make_bytes(make->engine, make->lens, make->job, make->off, size,
+			  data, err);
+}
+
+static int make_state(void *ctx, void *data, size_t size, struct error *err)
+{
+	const struct make_ctx *make = ctx;
+	double begin = clock_seconds();
+	int rc;
+
+	rc = merge_state(make->job, make->engine->level, make->engine->helpers,
+			 data, err);
+	count(&make->engine->counters.reductions, 1);
+	count(&make->engine->counters.reduce_ns,
+	      (uint64_t)((clock_seconds() - begin) * 1e9));
+	return rc;
+}
+
+static void free_ctx(void *ctx)
+{
+	struct make_ctx *make = ctx;
+	struct engine *engine = make->engine;
+
+	pthread_mutex_lock(&engine->lock);
+	if (--*make->lens->making == 0)
+		pthread_cond_broadcast(&engine->quiet);
+	pthread_mutex_unlock(&engine->lock);
+	free(make);
+}
+
+static int fill_request(struct engine *engine, const struct lens *lens,
+			const struct job *job, struct cache_request *request,
+			struct error *err)
+{
+	struct make_ctx *make = calloc(1, sizeof(*make));
+
+	if (!make)
+		return fail(err, ENOMEM, "%s: no memory to merge", job->name);
+	make->engine = engine;
+	make->lens = lens;
+	make->job = job;
+	request->ctx = make;
+	request->free_ctx = free_ctx;
+	pthread_mutex_lock(&engine->lock);
+	++*lens->making;
+	pthread_mutex_unlock(&engine->lock);
+	return 0;
+}
+
+int state_request(struct engine *engine, const struct lens *lens,
+		  const struct job *job, struct cache_request *request,
+		  struct error *err)
+{
+	int rc;
+
+	*request = (struct cache_request){
+		.class = CACHE_STATE,
+		.size = job->state_size,
+		.make = make_state,
+	};
+	rc = merge_state_key(job, &request->key, err);
+	return rc ? rc : fill_request(engine, lens, job, request, err);
+}
+
+/* The key of the tensor, worked out once. Two threads may both do so, to the
+ * same value. */
+static int tensor_key(struct engine *engine, const struct lens *lens,
+		      const struct job *job, struct hash128 *key,
+		      struct error *err)
+{
+	struct lens_slot *slot = lens_slot(lens, job);
+	int rc;
+
+	if (chunk_key_known(lens, job)) {
+		*key = slot->tensor_key;
+		return 0;
+	}
+	rc = merge_tensor_key(job, key, err);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&engine->lock);
+	if (!chunk_key_known(lens, job)) {
+		slot->tensor_key = *key;
+		atomic_store_explicit(&slot->key_known, true,
+				      memory_order_release);
+	}
+	pthread_mutex_unlock(&engine->lock);
+	return 0;
+}
+
+int chunk_request(struct engine *engine, const struct lens *lens,
+		  const struct piece *piece, struct cache_request *request,
+		  struct error *err)
+{
+	const struct job *job = piece->span.job;
+	char hex[HASH_HEX_LEN + 1], text[HASH_HEX_LEN + 80];
+	struct hash128 key;
+	int rc;
+
+	*request = (struct cache_request){
+		.class = CACHE_CHUNK,
+		.size = piece->chunk_size,
+		.make = make_chunk,
+	};
+	rc = tensor_key(engine, lens, job, &key, err);
+	if (rc)
+		return rc;
+	hash_hex(key, hex);
+	snprintf(text, sizeof(text), "chunk %s at %ju of %zu", hex,
+		 (uintmax_t)piece->chunk_off, piece->chunk_size);
+	request->key = hash_bytes(text, strlen(text));
+	rc = fill_request(engine, lens, job, request, err);
+	if (rc == 0)
+		((struct make_ctx *)request->ctx)->off = piece->chunk_off;
+	return rc;
+}

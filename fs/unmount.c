@@ -1,0 +1,120 @@
+#include "fs/unmount.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include "fs/log.h"
+
+#define EXIT_BY_SIGNAL 128
+
+struct unmounter {
+	const char *mountpoint;
+	pthread_t thread;
+};
+
+static void asked_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+}
+
+void unmount_block_signals(void)
+{
+	sigset_t set;
+
+	asked_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* fusermount3 is set-uid: it may do what we may not. */
+static int run_fusermount(const char *mountpoint, bool lazy)
+{
+	char *argv[] = { (char[]){ "fusermount3" }, (char[]){ "-u" },
+			 (char[]){ "-q" },	    (char[]){ "--" },
+			 strdup(mountpoint),	    NULL };
+	AUTO_FREE char *owned = argv[4];
+	char *envp[] = { (char[]){ "PATH=/usr/bin:/bin:/usr/local/bin" },
+			 NULL };
+	int status = 0;
+	pid_t pid;
+
+	if (!owned)
+		return -ENOMEM;
+	if (lazy)
+		argv[2] = (char[]){ "-z" };
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, envp) != 0 ||
+	    waitpid(pid, &status, 0) < 0)
+		return -EPERM;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
+}
+
+int unmount(const char *mountpoint, bool lazy)
+{
+	int flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0);
+
+	if (umount2(mountpoint, flags) == 0)
+		return 0;
+	if (errno == EPERM)
+		return run_fusermount(mountpoint, lazy);
+	return -errno;
+}
+
+static void end_mount(const char *mountpoint)
+{
+	int rc = unmount(mountpoint, false);
+
+	if (rc == -EBUSY) {
+		log_line(LOG_INFO,
+			 "detached from %s; files are still open, and are "
+			 "served until they are closed",
+			 mountpoint);
+		rc = unmount(mountpoint, true);
+	}
+	if (rc)
+		log_line(LOG_ERROR, "cannot unmount %s: %s", mountpoint,
+			 strerror(-rc));
+}
+
+static void *wait_for_signals(void *arg)
+{
+	const struct unmounter *unmounter = arg;
+	sigset_t set;
+	int number;
+
+	asked_signals(&set);
+	if (sigwait(&set, &number) == 0)
+		end_mount(unmounter->mountpoint);
+	if (sigwait(&set, &number) == 0)
+		_exit(EXIT_BY_SIGNAL + number);
+	return NULL;
+}
+
+struct unmounter *unmounter_open(const char *mountpoint)
+{
+	struct unmounter *unmounter = calloc(1, sizeof(*unmounter));
+
+	if (!unmounter)
+		return NULL;
+	unmounter->mountpoint = mountpoint;
+	if (pthread_create(&unmounter->thread, NULL, wait_for_signals,
+			   unmounter) == 0)
+		return unmounter;
+	free(unmounter);
+	return NULL;
+}
+
+void unmounter_close(struct unmounter *unmounter)
+{
+	if (!unmounter)
+		return;
+	/* It sleeps in sigwait(), which is a cancellation point. */
+	pthread_cancel(unmounter->thread);
+	pthread_join(unmounter->thread, NULL);
+	free(unmounter);
+}

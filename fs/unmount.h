@@ -1,0 +1,28 @@
+/*
+ * The end of a mount: how a mountpoint is unmounted, by root or through
+ * fusermount3, and the thread that waits for the signals that ask for it.
+ *
+ * The first SIGINT, SIGTERM or SIGHUP unmounts. Where files are still open it
+ * detaches the mount instead, and they are served until the last is closed: a
+ * reader that has one mapped never gets a SIGBUS. A second signal ends the
+ * process at once.
+ */
+#ifndef LMFS_UNMOUNT_H
+#define LMFS_UNMOUNT_H
+
+#include "core/base/base.h"
+
+/* 0, or -errno (-EBUSY: files are open, and `lazy` is not set). */
+int unmount(const char *mountpoint, bool lazy);
+
+/* Block the signals in this thread and those that it starts. */
+void unmount_block_signals(void);
+
+/* A thread that waits for them. */
+struct unmounter;
+
+/* Borrows the mountpoint; NULL: no memory. */
+struct unmounter *unmounter_open(const char *mountpoint);
+void unmounter_close(struct unmounter *unmounter); /* NULL is fine */
+
+#endif
