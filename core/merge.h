@@ -1,8 +1,8 @@
 /*
  * The driver: makes any byte range of one output tensor, and the state that its
  * method reduces from the inputs. It reads sources into the caller's scratch, a
- * block that stays in L2 at a time, converts to binary32, runs the method a tile
- * of TILE_ELEMENTS at a time, and converts the result.
+ * block that stays in L2 at a time, converts to binary32, runs the method a
+ * tile of TILE_ELEMENTS at a time, and converts the result.
  *
  * A job is immutable after the plan has made it; any number of threads may work
  * on it, each with its own scratch.
@@ -35,11 +35,11 @@ struct job {
 	enum dtype dtype; /* of the output */
 	struct shape shape;
 	uint64_t elements;
-	uint64_t size; /* bytes */
+	uint64_t size;			   /* bytes */
 	const struct merge_method *method; /* NULL: JOB_COPY */
 	struct method_args args;
 	const struct job_input *inputs; /* args.inputs of them */
-	size_t state_size; /* 0: needs no state */
+	size_t state_size;		/* 0: needs no state */
 	uint64_t layer; /* of the output, UINT64_MAX: outside the layers */
 };
 
@@ -48,9 +48,10 @@ struct merge_scratch;
 
 #define AUTO_MERGE_SCRATCH AUTO(merge_scratch_auto_close)
 
-struct merge_scratch *merge_scratch_open(void); /* NULL: no memory */
+struct merge_scratch *merge_scratch_open(void);		 /* NULL: no memory */
 void merge_scratch_close(struct merge_scratch *scratch); /* NULL is fine */
-static inline void merge_scratch_auto_close(struct merge_scratch *const *scratch)
+static inline void
+merge_scratch_auto_close(struct merge_scratch *const *scratch)
 {
 	merge_scratch_close(*scratch);
 }

@@ -24,13 +24,13 @@
 #include "core/base/base.h"
 #include "core/base/hash.h"
 
-#define METHODS(X)                                                             \
-	X(linear)                                                              \
-	X(slerp)                                                               \
-	X(task_arithmetic)                                                     \
-	X(ties)                                                                \
-	X(dare_linear)                                                         \
-	X(dare_ties)                                                           \
+#define METHODS(X)         \
+	X(linear)          \
+	X(slerp)           \
+	X(task_arithmetic) \
+	X(ties)            \
+	X(dare_linear)     \
+	X(dare_ties)       \
 	X(passthrough)
 
 #define METHOD_INPUTS_MAX 256
@@ -48,7 +48,7 @@ enum cpu_level {
 #define CPU_LEVEL_ENUM(level) CPU_LEVEL_##level,
 	CPU_LEVELS(CPU_LEVEL_ENUM)
 #undef CPU_LEVEL_ENUM
-	CPU_LEVEL_COUNT
+		CPU_LEVEL_COUNT
 };
 
 enum option_type { OPTION_FLOAT, OPTION_BOOL, OPTION_INT };
@@ -62,9 +62,9 @@ struct method_option {
 	enum option_type type;
 	enum option_scope scope;
 	bool required;
-	bool in_state; /* the result of reduce depends on it */
-	double fallback; /* default; OPTION_UNSET: none */
-	double min, max; /* inclusive; -INFINITY, INFINITY: any */
+	bool in_state;	  /* the result of reduce depends on it */
+	double fallback;  /* default; OPTION_UNSET: none */
+	double min, max;  /* inclusive; -INFINITY, INFINITY: any */
 	const char *help; /* one line */
 };
 
@@ -84,13 +84,13 @@ enum method_missing {
 /* The arguments of one output tensor; the same for all of its elements. */
 struct method_args {
 	size_t inputs; /* tensors present, in config order */
-	size_t base; /* index of the base among them, or METHOD_NO_BASE */
+	size_t base;   /* index of the base among them, or METHOD_NO_BASE */
 	const double *values; /* [option * inputs + input]; global: input 0 */
-	uint64_t elements; /* of the output and of each input */
-	uint64_t cols; /* last dimension; 1 for rank 0 */
+	uint64_t elements;    /* of the output and of each input */
+	uint64_t cols;	      /* last dimension; 1 for rank 0 */
 	/* Keys of random masks (core/rng.h). */
 	uint64_t seed;
-	const char *name; /* of the output tensor */
+	const char *name;	   /* of the output tensor */
 	const uint32_t *positions; /* [input]: among the recipe's non-base
 				    * models, whether or not all are present */
 };
@@ -104,19 +104,19 @@ static inline double method_value(const struct method_args *args, size_t option,
 /* A run of elements: `in[i]` are those of input i. 64-byte aligned. */
 struct tile {
 	uint64_t first; /* flat index of the first */
-	size_t count; /* at most TILE_ELEMENTS; for rows: whole rows */
+	size_t count;	/* at most TILE_ELEMENTS; for rows: whole rows */
 	const float *const *in;
 	float *out; /* NULL in a scan */
 };
 
 /*
  * A pass over the inputs, given to reduce by the driver. scan_run() calls `add`
- * for every tile of the elements [first, first + count), on all cores: `partial`
- * starts zeroed for each SCAN_BLOCK_ELEMENTS block and is folded into `total`
- * in the order of blocks, so that floating sums are the same for any number of
- * threads. Where `commutes` is set (integer counts) there is one partial a
- * thread, folded in any order. `first` must be a multiple of the block. Returns
- * 0 or -errno, which reduce passes on.
+ * for every tile of the elements [first, first + count), on all cores:
+ * `partial` starts zeroed for each SCAN_BLOCK_ELEMENTS block and is folded into
+ * `total` in the order of blocks, so that floating sums are the same for any
+ * number of threads. Where `commutes` is set (integer counts) there is one
+ * partial a thread, folded in any order. `first` must be a multiple of the
+ * block. Returns 0 or -errno, which reduce passes on.
  */
 struct scan;
 
@@ -134,9 +134,9 @@ int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
 	     const struct scan_step *step, void *total);
 
 struct merge_method {
-	const char *name; /* in recipes */
+	const char *name;    /* in recipes */
 	const char *summary; /* one line */
-	unsigned version; /* raised whenever output bytes change */
+	unsigned version;    /* raised whenever output bytes change */
 	enum method_base base;
 	bool base_has_options; /* per-model options are resolved for it, too */
 	size_t models_min, models_max; /* inputs other than a base */

@@ -89,22 +89,25 @@ static void count_nonfinite(struct engine *engine, const struct lens *lens,
 			 job->name, (uintmax_t)nonfinite);
 }
 
-/* Bytes of a tensor whose state, if it needs one, is there. */
-static int make_bytes(struct engine *engine, const struct lens *lens,
-		      const struct job *job, uint64_t off, size_t len,
-		      void *out, struct error *err)
+/* Bytes, from make->off on, of a tensor whose state, if it needs one, is there.
+ */
+static int make_bytes(const struct make_ctx *make, size_t len, void *out,
+		      struct error *err)
 {
+	struct engine *engine = make->engine;
+	const struct job *job = make->job;
 	struct workspace *workspace = workspace_mine(engine->workspaces);
-	const struct blob *state = job_state(lens, job);
+	const struct blob *state = job_state(make->lens, job);
 	double begin = clock_seconds();
 	uint64_t nonfinite = 0;
 	int rc;
 
 	if (!workspace)
 		return fail(err, ENOMEM, "%s: no memory to merge", job->name);
-	rc = merge_bytes(job, engine->level, state ? state->data : NULL, off,
-			 len, out, workspace->scratch, &nonfinite, err);
-	count_nonfinite(engine, lens, job, nonfinite);
+	rc = merge_bytes(job, engine->level, state ? state->data : NULL,
+			 make->off, len, out, workspace->scratch, &nonfinite,
+			 err);
+	count_nonfinite(engine, make->lens, job, nonfinite);
 	if (job->kind != JOB_COPY)
 		count(&engine->counters.merge_ns,
 		      (uint64_t)((clock_seconds() - begin) * 1e9));
@@ -115,12 +118,12 @@ int make_piece(struct engine *engine, const struct lens *lens,
 	       const struct piece *piece, void *out, struct error *err)
 {
 	const struct job *job = piece->span.job;
+	const struct make_ctx make = { engine, lens, job, piece->span.off };
 
 	count(job->kind == JOB_COPY ? &engine->counters.bytes_copied
 				    : &engine->counters.bytes_merged,
 	      piece->len);
-	return make_bytes(engine, lens, job, piece->span.off, piece->len, out,
-			  err);
+	return make_bytes(&make, piece->len, out, err);
 }
 
 static int make_chunk(void *ctx, void *data, size_t size, struct error *err)
@@ -128,8 +131,7 @@ static int make_chunk(void *ctx, void *data, size_t size, struct error *err)
 	const struct make_ctx *make = ctx;
 
 	count(&make->engine->counters.chunks, 1);
-	return make_bytes(make->engine, make->lens, make->job, make->off, size,
-			  data, err);
+	return make_bytes(make, size, data, err);
 }
 
 static int make_state(void *ctx, void *data, size_t size, struct error *err)

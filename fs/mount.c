@@ -106,8 +106,7 @@ static int open_fuse(struct session *session)
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 
 	if (add_words(session, &args) == 0 && add_name(session, &args) == 0)
-		session->fuse = fuse_session_new(
-			&args, &mount_ops, sizeof(mount_ops), &session->mount);
+		session->fuse = ops_session(&args, &session->mount);
 	fuse_opt_free_args(&args);
 	if (!session->fuse) {
 		log_line(LOG_ERROR, "-o %s: FUSE does not take these options",

@@ -4,21 +4,31 @@
 
 #define ESCAPE_LEN 4 /* "\040" */
 
+/* The byte that "\ooo" stands for, -1: it is no escape. */
+static int escape_value(const char *text)
+{
+	int value = 0;
+
+	if (text[0] != '\\')
+		return -1;
+	for (int i = 1; i < ESCAPE_LEN; i++) {
+		if (text[i] < '0' || text[i] > '7')
+			return -1;
+		value = value * 8 + (text[i] - '0');
+	}
+	return value;
+}
+
 /* Undo the octal escapes of blanks and their like, in place. */
 static void unescape(char *text)
 {
 	char *out = text;
 
 	while (*text) {
-		unsigned code;
+		int value = escape_value(text);
 
-		if (*text == '\\' && sscanf(text, "\\%3o", &code) == 1 &&
-		    strlen(text) >= ESCAPE_LEN) {
-			*out++ = (char)code;
-			text += ESCAPE_LEN;
-		} else {
-			*out++ = *text++;
-		}
+		*out++ = value < 0 ? *text : (char)value;
+		text += value < 0 ? 1 : ESCAPE_LEN;
 	}
 	*out = '\0';
 }

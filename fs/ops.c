@@ -1,12 +1,7 @@
-#define FUSE_USE_VERSION 312
-
-#include "fs/ops.h"
-
 #include <errno.h>
-#include <fuse_lowlevel.h>
 #include <sys/statvfs.h>
 
-#include "fs/log.h"
+#include "fs/ops_inside.h"
 
 /* What never changes may be kept for ever. */
 #define TIMEOUT_FOREVER 1e9
@@ -15,21 +10,6 @@
 #define CONGESTION_THRESHOLD 48
 #define BLOCK_SIZE 4096
 #define STAT_BLOCK 512
-
-static const struct mount *mount_of(fuse_req_t req)
-{
-	return fuse_req_userdata(req);
-}
-
-static const struct node *node_of(fuse_req_t req, fuse_ino_t ino)
-{
-	return tree_node(mount_of(req)->tree, ino);
-}
-
-static bool is_dir(const struct node *node)
-{
-	return node->kind == NODE_DIR;
-}
 
 static double timeout_of(const struct node *node)
 {
@@ -217,190 +197,6 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 	list_dir(req, ino, size, off, true);
 }
 
-/* --- files ------------------------------------------------------------- */
-
-/* The text of a live file, as it was when it was opened. */
-struct live {
-	char *text;
-	size_t len;
-};
-
-static int open_live(const struct node *node, struct fuse_file_info *fi)
-{
-	AUTO_FREE struct live *live = calloc(1, sizeof(*live));
-	int rc;
-
-	if (!live)
-		return -ENOMEM;
-	rc = node->make(node->ctx, &live->text, &live->len);
-	if (rc)
-		return rc;
-	fi->direct_io = 1;
-	fi->fh = (uintptr_t)TAKE(live);
-	return 0;
-}
-
-static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	const struct node *node = node_of(req, ino);
-	int rc = 0;
-
-	if (!node)
-		rc = -ENOENT;
-	else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC)
-		rc = -EROFS;
-	else if (node->kind == NODE_LIVE)
-		rc = open_live(node, fi);
-	else
-		fi->keep_cache = 1;
-	if (rc) {
-		fuse_reply_err(req, -rc);
-		return;
-	}
-	fi->noflush = 1;
-	fuse_reply_open(req, fi);
-}
-
-static void op_release(fuse_req_t req, fuse_ino_t ino,
-		       struct fuse_file_info *fi)
-{
-	const struct node *node = node_of(req, ino);
-
-	if (node && node->kind == NODE_LIVE) {
-		struct live *live = (struct live *)(uintptr_t)fi->fh;
-
-		free(live->text);
-		free(live);
-	}
-	fuse_reply_err(req, 0);
-}
-
-/* A read of a shard, from its request to its answer. */
-struct request {
-	fuse_req_t req;
-	struct engine_read read;
-};
-
-/* After it no interrupt can come, and none is at work. */
-static void end_interrupts(fuse_req_t req)
-{
-	fuse_req_interrupt_func(req, NULL, NULL);
-}
-
-/* The engine has logged what went wrong. */
-static void answer_parked(struct engine_read *read, int rc, const void *data,
-			  const struct error *err)
-{
-	struct request *request = CONTAINER_OF(read, struct request, read);
-
-	end_interrupts(request->req);
-	if (rc)
-		fuse_reply_err(request->req, -rc);
-	else
-		fuse_reply_buf(request->req, data, read->len);
-	free(request);
-}
-
-static void interrupted(fuse_req_t req, void *data)
-{
-	struct request *request = data;
-
-	if (!engine_cancel(mount_of(req)->engine, &request->read))
-		return;
-	fuse_reply_err(req, EINTR);
-	free(request);
-}
-
-static void read_shard(fuse_req_t req, const struct node *node, size_t size,
-		       uint64_t off, void *buf)
-{
-	struct engine *engine = mount_of(req)->engine;
-	struct request *request = calloc(1, sizeof(*request));
-	int rc;
-
-	if (!request) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	request->req = req;
-	request->read = (struct engine_read){
-		.lens = node->lens,
-		.file = node->shard,
-		.off = off,
-		.len = size,
-		.done = answer_parked,
-	};
-	/* Before the read begins: once it is parked it is not ours. */
-	fuse_req_interrupt_func(req, interrupted, request);
-	rc = engine_read(engine, &request->read, buf, NULL);
-	if (rc == ENGINE_PARKED)
-		return;
-	end_interrupts(req);
-	if (rc)
-		fuse_reply_err(req, -rc);
-	else
-		fuse_reply_buf(req, buf, size);
-	free(request);
-}
-
-static void read_source(fuse_req_t req, const struct node *node, size_t size,
-			uint64_t off, void *buf)
-{
-	struct error err;
-
-	if (source_read(node->source, buf, size, off, &err) == 0) {
-		fuse_reply_buf(req, buf, size);
-		return;
-	}
-	log_line(LOG_ERROR, "%s: %s", node->name, err.text);
-	fuse_reply_err(req, EIO);
-}
-
-static void read_text(fuse_req_t req, const char *text, size_t len, size_t size,
-		      uint64_t off)
-{
-	if (off >= len)
-		fuse_reply_buf(req, NULL, 0);
-	else
-		fuse_reply_buf(req, text + off, min_u64(size, len - off));
-}
-
-static void read_file(fuse_req_t req, const struct node *node, size_t size,
-		      uint64_t off)
-{
-	void *buf = engine_buffer(mount_of(req)->engine);
-
-	if (off >= node->size) {
-		fuse_reply_buf(req, NULL, 0);
-		return;
-	}
-	size = min_u64(size, node->size - off);
-	if (!buf || size > ENGINE_READ_MAX)
-		fuse_reply_err(req, buf ? EIO : ENOMEM);
-	else if (node->kind == NODE_SHARD)
-		read_shard(req, node, size, off, buf);
-	else
-		read_source(req, node, size, off, buf);
-}
-
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		    struct fuse_file_info *fi)
-{
-	const struct node *node = node_of(req, ino);
-
-	if (!node || is_dir(node)) {
-		fuse_reply_err(req, node ? EISDIR : ENOENT);
-	} else if (node->kind == NODE_LIVE) {
-		struct live *live = (struct live *)(uintptr_t)fi->fh;
-
-		read_text(req, live->text, live->len, size, (uint64_t)off);
-	} else if (node->kind == NODE_TEXT) {
-		read_text(req, node->text, node->size, size, (uint64_t)off);
-	} else {
-		read_file(req, node, size, (uint64_t)off);
-	}
-}
-
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	const struct tree *tree = mount_of(req)->tree;
@@ -416,81 +212,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_statfs(req, &st);
 }
 
-/* --- what would change something --------------------------------------- */
-
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
-		       int to_set, struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
-		     mode_t mode, dev_t rdev)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
-		     mode_t mode)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-/* Also rmdir. */
-static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent,
-		       const char *name)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
-		      fuse_ino_t new_parent, const char *new_name,
-		      unsigned flags)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent,
-		    const char *new_name)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
-		     size_t size, off_t off, struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name,
-		      mode_t mode, struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
-			const char *value, size_t size, int flags)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
-			 off_t len, struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-const struct fuse_lowlevel_ops mount_ops = {
+static const struct fuse_lowlevel_ops reading = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.forget = op_forget,
@@ -503,17 +225,12 @@ const struct fuse_lowlevel_ops mount_ops = {
 	.read = op_read,
 	.release = op_release,
 	.statfs = op_statfs,
-	.setattr = op_setattr,
-	.mknod = op_mknod,
-	.mkdir = op_mkdir,
-	.unlink = op_unlink,
-	.rmdir = op_unlink,
-	.symlink = op_symlink,
-	.rename = op_rename,
-	.link = op_link,
-	.write = op_write,
-	.create = op_create,
-	.setxattr = op_setxattr,
-	.removexattr = op_removexattr,
-	.fallocate = op_fallocate,
 };
+
+struct fuse_session *ops_session(struct fuse_args *args, struct mount *mount)
+{
+	struct fuse_lowlevel_ops ops = reading;
+
+	ops_refuse_changes(&ops);
+	return fuse_session_new(args, &ops, sizeof(ops), mount);
+}

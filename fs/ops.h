@@ -21,7 +21,10 @@ struct mount {
 	gid_t gid;
 };
 
-struct fuse_lowlevel_ops;
-extern const struct fuse_lowlevel_ops mount_ops;
+struct fuse_args;
+struct fuse_session;
+
+/* A session of these answers; borrows the mount. NULL: FUSE has said why. */
+struct fuse_session *ops_session(struct fuse_args *args, struct mount *mount);
 
 #endif
