@@ -1,6 +1,7 @@
 #include "core/plan.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "core/names.h"
 #include "core/planner.h"
@@ -30,12 +31,18 @@ static bool model_note(struct planner *planner, const struct model *model)
 	return true;
 }
 
+/* The model that stands at `where` in the recipe. */
 static const struct model *model_open(struct planner *planner,
-				      const struct model_ref *ref)
+				      const struct model_ref *ref,
+				      const char *where)
 {
-	const struct model *model =
-		model_get(planner->set, ref, planner->report);
+	AUTO_REPORT struct report report = REPORT_INIT;
+	const struct model *model = model_get(planner->set, ref, &report);
+	AUTO_FREE char *context = NULL;
 
+	if (asprintf(&context, "%s: %s", planner->recipe->path, where) < 0)
+		context = NULL;
+	report_add_all(planner->report, &report, context ? context : where);
 	return model && model_note(planner, model) ? model : NULL;
 }
 
@@ -48,7 +55,8 @@ static const struct model *const *slice_models(struct planner *planner,
 	bool ok = models != NULL;
 
 	for (size_t i = 0; models && i < slice->count; i++) {
-		models[i] = model_open(planner, &slice->sources[i].model);
+		models[i] = model_open(planner, &slice->sources[i].model,
+				       slice->sources[i].path);
 		ok &= models[i] != NULL;
 	}
 	return ok ? models : NULL;
@@ -68,9 +76,10 @@ static bool models_open(struct planner *planner)
 		models[i] = slice_models(planner, &recipe->slices[i]);
 		ok &= models[i] != NULL;
 	}
-	planner->plan->donor = model_open(planner, donor);
+	planner->plan->donor = model_open(planner, donor, "base_model");
 	if (recipe->tokenizer_model.path)
-		ok &= model_open(planner, &recipe->tokenizer_model) != NULL;
+		ok &= model_open(planner, &recipe->tokenizer_model,
+				 "tokenizer") != NULL;
 	planner->models = models;
 	return ok && planner->plan->donor;
 }

@@ -120,6 +120,26 @@ int report_failure(struct report *report, const struct error *err)
 	return -err->code;
 }
 
+void report_add_all(struct report *report, const struct report *other,
+		    const char *context)
+{
+	size_t lost = other->errors;
+
+	for (size_t i = 0; i < other->count; i++)
+		lost -= other->notes[i].kind == NOTE_ERROR;
+	for (size_t i = 0; i < other->count; i++) {
+		const struct note *note = &other->notes[i];
+
+		if (note->kind == NOTE_ERROR)
+			report_error(report, note->code, "%s: %s", context,
+				     note->text);
+		else
+			report_warning(report, "%s: %s", context, note->text);
+	}
+	report->errors += lost;
+	report->lost += other->lost;
+}
+
 int report_result(const struct report *report)
 {
 	return -report->code;

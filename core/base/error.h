@@ -78,6 +78,10 @@ void report_warning(struct report *report, const char *fmt, ...)
 /* Add the sentence of a failed call; returns its -code. */
 int report_failure(struct report *report, const struct error *err);
 
+/* Add the notes of another report, each with "context: " before it. */
+void report_add_all(struct report *report, const struct report *other,
+		    const char *context);
+
 /* 0, or -code of the first error. */
 int report_result(const struct report *report);
 

@@ -129,11 +129,11 @@ WRONG = {
         "which has 4 layers model.layers.N"], 2),
     "missing.yml": ("merge_method: linear\nparameters: {weight: 1}\n"
                     "models: [{model: ./gone}]\n", [
-        'model "./gone": no such folder in $cwd'], 3),
+        'missing.yml: models[0]: model "./gone": no such folder in $cwd'], 3),
     "hub.yml": ("merge_method: linear\nparameters: {weight: 1}\n"
                 "models: [{model: org/name@v1}]\n", [
-        'model "org/name@v1": no such folder in $cwd, nor in the Hugging Face '
-        "cache $cwd/hub: get it with `hf download org/name --revision v1`"],
+        'hub.yml: models[0]: model "org/name@v1": no such folder in $cwd, nor '
+        "in the Hugging Face cache $cwd/hub: get it with `hf download org/name --revision v1`"],
         3),
     "depth.yml": ("merge_method: linear\nparameters: {weight: 1}\n"
                   "models: [{model: $a}, {model: $short}]\n", [

@@ -157,6 +157,27 @@ static void a_report_counts_what_it_has_no_room_for(void **state)
 	assert_int_equal(report_result(&report), -EINVAL);
 }
 
+/* The notes of a part go into the whole with its place, and none is forgotten:
+ * neither those it kept, nor those it had no room for. */
+static void a_report_takes_in_another(void **state)
+{
+	AUTO_REPORT struct report part = REPORT_INIT;
+	AUTO_REPORT struct report whole = REPORT_INIT;
+
+	report_warning(&whole, "first");
+	for (int i = 1; i < REPORT_NOTES_MAX; i++)
+		report_warning(&part, "w%d", i);
+	report_error(&part, ENOENT, "gone");
+	report_error(&part, EIO, "lost");
+	report_add_all(&whole, &part, "models[0]");
+	assert_string_equal(whole.notes[0].text, "first");
+	assert_string_equal(whole.notes[1].text, "models[0]: w1");
+	assert_int_equal(whole.notes[1].kind, NOTE_WARNING);
+	assert_int_equal(whole.errors, 2);
+	assert_int_equal(whole.lost, 2);
+	assert_int_equal(report_result(&whole), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +191,7 @@ int main(void)
 		cmocka_unit_test(a_sentence_is_one_printable_line),
 		cmocka_unit_test(a_report_keeps_all_in_order),
 		cmocka_unit_test(a_report_counts_what_it_has_no_room_for),
+		cmocka_unit_test(a_report_takes_in_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
