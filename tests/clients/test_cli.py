@@ -220,11 +220,12 @@ def test_malformed_shard(name, tmp_path):
     (path.parent / "config.json").write_text("{}")
     recipe = support.write_recipe(tmp_path / "recipe.yml", {
         "merge_method": "passthrough", "models": [{"model": "model"}]})
+    whole = f"{recipe}: models[0]: {path}: {sentence}"
     run = llmergefs("check", recipe)
-    assert run.stderr == f"llmergefs: {path}: {sentence}\n"
+    assert run.stderr == f"llmergefs: {whole}\n"
     assert run.returncode == 4
     told = json.loads(llmergefs("check", "--json", recipe).stdout)
-    assert (told["ok"], told["errors"]) == (False, [f"{path}: {sentence}"])
+    assert (told["ok"], told["errors"]) == (False, [whole])
 
 
 # arguments: (the sentence, exit code)
