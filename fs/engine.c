@@ -28,8 +28,10 @@ static bool open_parts(struct engine *engine,
 	};
 
 	engine->makers = open_pool(threads, report);
+	if (!engine->makers)
+		return false;
 	engine->readers = open_pool(max_u64(threads, READERS_MIN), report);
-	if (!engine->makers || !engine->readers)
+	if (!engine->readers)
 		return false;
 	if (threads > 1) {
 		engine->helpers = open_pool(threads - 1, report);

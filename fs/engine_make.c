@@ -107,7 +107,8 @@ static int make_bytes(const struct make_ctx *make, size_t len, void *out,
 	rc = merge_bytes(job, engine->level, state ? state->data : NULL,
 			 make->off, len, out, workspace->scratch, &nonfinite,
 			 err);
-	count_nonfinite(engine, make->lens, job, nonfinite);
+	if (rc == 0)
+		count_nonfinite(engine, make->lens, job, nonfinite);
 	if (job->kind != JOB_COPY)
 		count(&engine->counters.merge_ns,
 		      (uint64_t)((clock_seconds() - begin) * 1e9));
@@ -119,19 +120,23 @@ int make_piece(struct engine *engine, const struct lens *lens,
 {
 	const struct job *job = piece->span.job;
 	const struct make_ctx make = { engine, lens, job, piece->span.off };
+	int rc = make_bytes(&make, piece->len, out, err);
 
+	if (rc)
+		return rc;
 	count(job->kind == JOB_COPY ? &engine->counters.bytes_copied
 				    : &engine->counters.bytes_merged,
 	      piece->len);
-	return make_bytes(&make, piece->len, out, err);
+	return 0;
 }
 
 static int make_chunk(void *ctx, void *data, size_t size, struct error *err)
 {
 	const struct make_ctx *make = ctx;
+	int rc = make_bytes(make, size, data, err);
 
-	count(&make->engine->counters.chunks, 1);
-	return make_bytes(make, size, data, err);
+	count(&make->engine->counters.chunks, rc == 0);
+	return rc;
 }
 
 static int make_state(void *ctx, void *data, size_t size, struct error *err)
@@ -142,7 +147,7 @@ static int make_state(void *ctx, void *data, size_t size, struct error *err)
 
 	rc = merge_state(make->job, make->engine->level, make->engine->helpers,
 			 data, err);
-	count(&make->engine->counters.reductions, 1);
+	count(&make->engine->counters.reductions, rc == 0);
 	count(&make->engine->counters.reduce_ns,
 	      (uint64_t)((clock_seconds() - begin) * 1e9));
 	return rc;
