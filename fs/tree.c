@@ -127,31 +127,49 @@ const struct node *tree_node(const struct tree *tree, uint64_t ino)
 						      : NULL;
 }
 
-static bool is_name(const char *name, size_t len)
+static bool is_name(const char *name)
 {
+	size_t len = strlen(name);
+
 	return len > 0 && len <= NAME_MAX && strcmp(name, ".") != 0 &&
 	       strcmp(name, "..") != 0;
 }
 
-/* The folder of this name below another, made where it is missing. */
-static int enter_dir(struct tree *tree, struct node **dir, const char *name,
-		     const char *path, struct error *err)
+/* What is wrong with a path, before anything is made for it. */
+static int check_path(const struct node *dir, const char *path,
+		      struct error *err)
 {
-	const struct node model = { .kind = NODE_DIR, .mtime = (*dir)->mtime };
-	size_t rank = rank_of(*dir, name);
-	struct node *child = NULL;
+	AUTO_FREE char *parts = strdup(path);
+	const struct node *node = dir; /* NULL: below a folder to be made */
+	char *rest = parts, *name;
 
-	if (node_child(*dir, name))
-		child = (*dir)->children[rank];
-	else
-		child = add_node(tree, *dir, name, &model);
-	if (!child)
+	if (!parts)
 		return fail(err, ENOMEM, "%s: no memory", path);
-	if (child->kind != NODE_DIR)
-		return fail(err, EINVAL, "%s: %s is a file already", path,
-			    name);
-	*dir = child;
+	while ((name = strsep(&rest, "/"))) {
+		if (!is_name(name))
+			return fail(err, EINVAL,
+				    "%s: \"%s\" is no name for a file", path,
+				    name);
+		if (node && node->kind != NODE_DIR)
+			return fail(err, EINVAL, "%s: %s is a file already",
+				    path, node->name);
+		if (node)
+			node = node_child(node, name);
+	}
+	if (node)
+		return fail(err, EINVAL, "%s is there already", path);
 	return 0;
+}
+
+/* The folder of this name below another, made where it is missing. */
+static struct node *enter_dir(struct tree *tree, struct node *dir,
+			      const char *name)
+{
+	const struct node model = { .kind = NODE_DIR, .mtime = dir->mtime };
+
+	if (node_child(dir, name))
+		return dir->children[rank_of(dir, name)];
+	return add_node(tree, dir, name, &model);
 }
 
 int tree_add(struct tree *tree, struct node *dir, const char *path,
@@ -159,25 +177,15 @@ int tree_add(struct tree *tree, struct node *dir, const char *path,
 {
 	AUTO_FREE char *parts = strdup(path);
 	char *rest = parts, *name;
+	int rc = check_path(dir, path, err);
 
-	if (!parts)
+	if (rc)
+		return rc;
+	while (dir && (name = strsep(&rest, "/")))
+		dir = rest ? enter_dir(tree, dir, name)
+			   : add_node(tree, dir, name, model);
+	if (!parts || !dir)
 		return fail(err, ENOMEM, "%s: no memory", path);
-	while ((name = strsep(&rest, "/"))) {
-		int rc = 0;
-
-		if (!is_name(name, strlen(name)))
-			return fail(err, EINVAL,
-				    "%s: \"%s\" is no name for a file", path,
-				    name);
-		if (rest)
-			rc = enter_dir(tree, &dir, name, path, err);
-		else if (node_child(dir, name))
-			return fail(err, EINVAL, "%s is there already", path);
-		else if (!add_node(tree, dir, name, model))
-			return fail(err, ENOMEM, "%s: no memory", path);
-		if (rc)
-			return rc;
-	}
 	return 0;
 }
 

@@ -60,7 +60,8 @@ const struct node *node_child(const struct node *dir, const char *name);
 /*
  * Add a file or folder like `model` (kind, size, mtime and what the kind needs)
  * below a folder. The path may have '/' in it: missing folders are made.
- * EINVAL: a name that no file can have, or one that stands there already.
+ * EINVAL: a name that no file can have, or one that stands there already; the
+ * tree is then as it was.
  */
 int tree_add(struct tree *tree, struct node *dir, const char *path,
 	     const struct node *model, struct error *err);
