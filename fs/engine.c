@@ -174,7 +174,7 @@ int engine_read_wait(struct engine *engine, const struct lens *lens,
 void engine_forget(struct engine *engine, struct lens *lens)
 {
 	pthread_mutex_lock(&engine->lock);
-	while (*lens->making > 0)
+	while (*lens->busy > 0)
 		pthread_cond_wait(&engine->quiet, &engine->lock);
 	pthread_mutex_unlock(&engine->lock);
 	for (size_t i = 0; i < lens->plan->count; i++)

@@ -119,8 +119,11 @@ int engine_read_wait(struct engine *engine, const struct lens *lens,
  */
 void *engine_buffer(struct engine *engine);
 
-/* Put what the slots of a lens hold, before lens_close(). No read of it is in
- * flight; waits for what is being made for it. */
+/*
+ * Put what the slots of a lens hold, before lens_close(). No read of it comes
+ * any more; those that are parked are answered first, and what is being made
+ * for it is finished.
+ */
 void engine_forget(struct engine *engine, struct lens *lens);
 
 void engine_stats(struct engine *engine, struct engine_stats *stats);

@@ -27,8 +27,8 @@ struct engine {
 	struct workspaces *workspaces;
 	struct engine_counters counters;
 	pthread_mutex_t cancel; /* read->cancelled; goes before `lock` */
-	pthread_mutex_t lock;	/* *lens->making, slot->tensor_key */
-	pthread_cond_t quiet;	/* some *lens->making is 0 */
+	pthread_mutex_t lock;	/* *lens->busy, slot->tensor_key */
+	pthread_cond_t quiet;	/* some *lens->busy is 0 */
 };
 
 static inline void count(atomic_uint_fast64_t *counter, uint64_t n)
@@ -45,6 +45,10 @@ struct piece {
 	uint64_t chunk_off; /* of its first byte in the tensor */
 	size_t chunk_size;  /* bytes */
 };
+
+/* The lens cannot go (engine_forget waits) between the two. */
+void lens_hold(struct engine *engine, const struct lens *lens);
+void lens_release(struct engine *engine, const struct lens *lens);
 
 /* The piece at off < file->size, of at most len bytes. */
 struct piece piece_at(const struct engine *engine,

@@ -153,15 +153,26 @@ static int make_state(void *ctx, void *data, size_t size, struct error *err)
 	return rc;
 }
 
+void lens_hold(struct engine *engine, const struct lens *lens)
+{
+	pthread_mutex_lock(&engine->lock);
+	++*lens->busy;
+	pthread_mutex_unlock(&engine->lock);
+}
+
+void lens_release(struct engine *engine, const struct lens *lens)
+{
+	pthread_mutex_lock(&engine->lock);
+	if (--*lens->busy == 0)
+		pthread_cond_broadcast(&engine->quiet);
+	pthread_mutex_unlock(&engine->lock);
+}
+
 static void free_ctx(void *ctx)
 {
 	struct make_ctx *make = ctx;
-	struct engine *engine = make->engine;
 
-	pthread_mutex_lock(&engine->lock);
-	if (--*make->lens->making == 0)
-		pthread_cond_broadcast(&engine->quiet);
-	pthread_mutex_unlock(&engine->lock);
+	lens_release(make->engine, make->lens);
 	free(make);
 }
 
@@ -178,9 +189,7 @@ static int fill_request(struct engine *engine, const struct lens *lens,
 	make->job = job;
 	request->ctx = make;
 	request->free_ctx = free_ctx;
-	pthread_mutex_lock(&engine->lock);
-	++*lens->making;
-	pthread_mutex_unlock(&engine->lock);
+	lens_hold(engine, lens);
 	return 0;
 }
 

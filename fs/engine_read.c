@@ -213,12 +213,17 @@ static int end_read(struct engine_read *read, int rc, const struct error *err)
 	return -EIO;
 }
 
+/* The answer to a parked read, which is gone after it. */
 static void answer(struct engine_read *read, int rc, const void *data,
 		   const struct error *err)
 {
+	struct engine *engine = read->engine;
+	const struct lens *lens = read->lens;
+
 	rc = end_read(read, rc, err);
-	engine_log_trouble(read->engine);
+	engine_log_trouble(engine);
 	read->done(read, rc, rc ? NULL : data, rc ? err : NULL);
+	lens_release(engine, lens);
 }
 
 /* On a thread of the readers'. */
@@ -258,20 +263,50 @@ static void woken(struct cache_waiter *waiter, const struct blob *blob,
 	pool_submit(read->engine->readers, &read->task);
 }
 
-int engine_read(struct engine *engine, struct engine_read *read, void *buf,
-		struct error *err)
+/* Whether all of the read can be filled as things are. */
+static bool is_all_there(const struct engine_read *read)
 {
-	struct error own = { 0 };
+	struct piece piece;
+
+	for (size_t at = 0; at < read->len; at += piece.len) {
+		piece = piece_at(read->engine, read->file, read->off + at,
+				 read->len - at);
+		if (!is_there(read, &piece))
+			return false;
+	}
+	return true;
+}
+
+/* Gather on the caller's thread what can be had at once; where the read goes
+ * on elsewhere, the lens is held until it is answered. */
+static int gather_here(struct engine_read *read, struct error *err)
+{
+	struct engine *engine = read->engine;
+	const struct lens *lens = read->lens;
 	int rc;
 
-	read->engine = engine;
-	read->waiter.done = woken;
-	read->task.run = continue_read;
-	rc = gather(read, false, &own);
+	lens_hold(engine, lens);
+	rc = gather(read, false, err);
 	if (rc == -EAGAIN) {
 		pool_submit(engine->readers, &read->task);
 		return ENGINE_PARKED;
 	}
+	if (rc != ENGINE_PARKED)
+		lens_release(engine, lens);
+	return rc;
+}
+
+int engine_read(struct engine *engine, struct engine_read *read, void *buf,
+		struct error *err)
+{
+	struct error own = { 0 };
+	int rc = 0;
+
+	read->engine = engine;
+	read->waiter.done = woken;
+	read->task.run = continue_read;
+	if (!is_all_there(read))
+		rc = gather_here(read, &own);
 	if (rc == ENGINE_PARKED)
 		return rc;
 	if (rc == 0)
@@ -292,5 +327,6 @@ bool engine_cancel(struct engine *engine, struct engine_read *read)
 		return false;
 	drop_references(read);
 	count(&engine->counters.cancelled, 1);
+	lens_release(engine, read->lens);
 	return true;
 }

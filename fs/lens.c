@@ -51,8 +51,8 @@ static int open_parts(struct lens *lens, const char *recipe_path,
 	if (!lens->sidecars)
 		return report_result(report);
 	lens->slots = calloc(lens->plan->count + 1, sizeof(*lens->slots));
-	lens->making = calloc(1, sizeof(*lens->making));
-	if (!lens->slots || !lens->making)
+	lens->busy = calloc(1, sizeof(*lens->busy));
+	if (!lens->slots || !lens->busy)
 		return -ENOMEM;
 	lens->mtime = newest(lens, recipe_path);
 	return 0;
@@ -75,7 +75,7 @@ void lens_close(struct lens *lens)
 {
 	if (!lens)
 		return;
-	free(lens->making);
+	free(lens->busy);
 	free(lens->slots);
 	sidecars_close(lens->sidecars);
 	layout_close(lens->layout);

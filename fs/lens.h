@@ -29,8 +29,9 @@ struct lens {
 	struct sidecars *sidecars;
 	struct lens_slot *slots; /* one a job of the plan, same order */
 	struct timespec mtime;	 /* newest of recipe and sources */
-	/* Makers at work for it; under the engine's lock. */
-	size_t *making;
+	/* Makers at work for it, and reads that wait; under the engine's lock.
+	 */
+	size_t *busy;
 };
 
 /* Everything wrong goes to the report; NULL if anything is. */

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
-#include <pthread.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
@@ -152,22 +151,21 @@ static void say_ready(struct session *session)
  * only then raise the read-ahead, which the kernel's first exchange with us
  * lowers again.
  */
-static void *greet(void *arg)
+static void greet(void *ctx)
 {
-	struct session *session = arg;
+	struct session *session = ctx;
 	struct statvfs st;
 	struct error err;
 
 	if (statvfs(session->mountpoint, &st) < 0) {
 		log_line(LOG_ERROR, "%s does not answer: %m",
 			 session->mountpoint);
-		return NULL;
+		return;
 	}
 	if (mountpoint_read_ahead(session->mountpoint,
 				  session->options->readahead_kb, &err) < 0)
 		log_line(LOG_INFO, "%s", err.text);
 	say_ready(session);
-	return NULL;
 }
 
 static unsigned threads_of(const struct options *options)
@@ -202,14 +200,12 @@ static int run_loop(struct session *session)
 
 static int serve_mounted(struct session *session)
 {
-	struct unmounter *unmounter = unmounter_open(session->mountpoint);
-	pthread_t greeter;
+	struct unmounter *unmounter =
+		unmounter_open(session->mountpoint, greet, session);
 	int code = EXIT_FAILED;
 
-	if (unmounter && pthread_create(&greeter, NULL, greet, session) == 0) {
+	if (unmounter)
 		code = run_loop(session);
-		pthread_join(greeter, NULL);
-	}
 	unmounter_close(unmounter);
 	fuse_session_unmount(session->fuse);
 	return code;
@@ -247,11 +243,13 @@ static int serve(struct session *session)
 		code = open_fuse(session);
 	if (code == EXIT_OK)
 		code = serve_mounted(session);
+	/* Parked reads are answered before the session that they answer to is
+	 * gone. */
+	if (session->mount.engine)
+		engine_forget(session->mount.engine, session->lens);
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
 	tree_close(session->mount.tree);
-	if (session->mount.engine)
-		engine_forget(session->mount.engine, session->lens);
 	engine_close(session->mount.engine);
 	return code;
 }

@@ -153,6 +153,24 @@ static void read_text(fuse_req_t req, const char *text, size_t len, size_t size,
 		fuse_reply_buf(req, text + off, min_u64(size, len - off));
 }
 
+/* Out of this thread's buffer: the reader may close the file, and another
+ * thread free its text, while the reply is still being sent. */
+static void read_live(fuse_req_t req, const struct live *live, size_t size,
+		      uint64_t off)
+{
+	char *buf = engine_buffer(mount_of(req)->engine);
+
+	if (!buf) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	size = off >= live->len ? 0 : min_u64(size, live->len - off);
+	size = min_u64(size, ENGINE_READ_MAX);
+	if (size)
+		memcpy(buf, live->text + off, size);
+	fuse_reply_buf(req, buf, size);
+}
+
 static void read_file(fuse_req_t req, const struct node *node, size_t size,
 		      uint64_t off)
 {
@@ -179,9 +197,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (!node || is_dir(node)) {
 		fuse_reply_err(req, node ? EISDIR : ENOENT);
 	} else if (node->kind == NODE_LIVE) {
-		struct live *live = (struct live *)(uintptr_t)fi->fh;
-
-		read_text(req, live->text, live->len, size, (uint64_t)off);
+		read_live(req, (const struct live *)(uintptr_t)fi->fh, size,
+			  (uint64_t)off);
 	} else if (node->kind == NODE_TEXT) {
 		read_text(req, node->text, node->size, size, (uint64_t)off);
 	} else {

@@ -13,6 +13,8 @@
 
 struct unmounter {
 	const char *mountpoint;
+	void (*greet)(void *ctx);
+	void *ctx;
 	pthread_t thread;
 };
 
@@ -81,28 +83,41 @@ static void end_mount(const char *mountpoint)
 			 strerror(-rc));
 }
 
-static void *wait_for_signals(void *arg)
+/* The only place where unmounter_close() may end the thread. */
+static int wait_for_signal(const sigset_t *set)
+{
+	int number, before;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
+	while (sigwait(set, &number) != 0)
+		;
+	pthread_setcancelstate(before, NULL);
+	return number;
+}
+
+static void *run_unmounter(void *arg)
 {
 	const struct unmounter *unmounter = arg;
 	sigset_t set;
-	int number;
+	int before;
 
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
 	asked_signals(&set);
-	if (sigwait(&set, &number) == 0)
-		end_mount(unmounter->mountpoint);
-	if (sigwait(&set, &number) == 0)
-		_exit(EXIT_BY_SIGNAL + number);
-	return NULL;
+	unmounter->greet(unmounter->ctx);
+	wait_for_signal(&set);
+	end_mount(unmounter->mountpoint);
+	_exit(EXIT_BY_SIGNAL + wait_for_signal(&set));
 }
 
-struct unmounter *unmounter_open(const char *mountpoint)
+struct unmounter *unmounter_open(const char *mountpoint,
+				 void (*greet)(void *ctx), void *ctx)
 {
 	struct unmounter *unmounter = calloc(1, sizeof(*unmounter));
 
 	if (!unmounter)
 		return NULL;
-	unmounter->mountpoint = mountpoint;
-	if (pthread_create(&unmounter->thread, NULL, wait_for_signals,
+	*unmounter = (struct unmounter){ mountpoint, greet, ctx, 0 };
+	if (pthread_create(&unmounter->thread, NULL, run_unmounter,
 			   unmounter) == 0)
 		return unmounter;
 	free(unmounter);
@@ -113,7 +128,6 @@ void unmounter_close(struct unmounter *unmounter)
 {
 	if (!unmounter)
 		return;
-	/* It sleeps in sigwait(), which is a cancellation point. */
 	pthread_cancel(unmounter->thread);
 	pthread_join(unmounter->thread, NULL);
 	free(unmounter);

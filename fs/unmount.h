@@ -18,11 +18,15 @@ int unmount(const char *mountpoint, bool lazy);
 /* Block the signals in this thread and those that it starts. */
 void unmount_block_signals(void);
 
-/* A thread that waits for them. */
+/*
+ * A thread that first calls `greet`, and then waits for the signals. Borrows
+ * the mountpoint; NULL: no memory. Closing waits until the thread has nothing
+ * in hand.
+ */
 struct unmounter;
 
-/* Borrows the mountpoint; NULL: no memory. */
-struct unmounter *unmounter_open(const char *mountpoint);
+struct unmounter *unmounter_open(const char *mountpoint,
+				 void (*greet)(void *ctx), void *ctx);
 void unmounter_close(struct unmounter *unmounter); /* NULL is fine */
 
 #endif

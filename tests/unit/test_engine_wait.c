@@ -450,7 +450,7 @@ static void forgetting_waits_for_makers(void **state)
 	atomic_store(&gate.open, true);
 	pthread_join(thread, &left);
 	assert_int_equal((intptr_t)left, 1);
-	assert_int_equal(*scene.lens->making, 0);
+	assert_int_equal(*scene.lens->busy, 0);
 	scene_close(&scene);
 }
 
