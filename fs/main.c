@@ -1,6 +1,7 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -118,6 +119,19 @@ static int print_version(void)
 	return EXIT_OK;
 }
 
+/*
+ * Where a standard file is closed, what is opened next would take its number,
+ * and be written over. What stands there instead refuses to be used, as before.
+ */
+static void occupy_standard_files(void)
+{
+	static const int modes[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) < 0)
+			return;
+}
+
 /* Every shard of every source is a descriptor. */
 static void raise_file_limit(void)
 {
@@ -152,6 +166,7 @@ int main(int argc, char **argv)
 	struct error err;
 	int code;
 
+	occupy_standard_files();
 	if (options_parse(commands, ARRAY_LEN(commands), argc, argv, &options,
 			  &err) < 0) {
 		code = command_failed(&err);

@@ -32,7 +32,8 @@ struct session {
 	const char *mountpoint;
 	struct mount mount;
 	struct fuse_session *fuse;
-	int ready_fd; /* of the pipe to the parent; -1: in the foreground */
+	int ready_fd;  /* of the pipe to the parent; -1: in the foreground */
+	bool answered; /* the mount, to greet() */
 };
 
 /* --- the words for FUSE ------------------------------------------------ */
@@ -151,7 +152,7 @@ static void say_ready(struct session *session)
  * only then raise the read-ahead, which the kernel's first exchange with us
  * lowers again.
  */
-static void greet(void *ctx)
+static bool greet(void *ctx)
 {
 	struct session *session = ctx;
 	struct statvfs st;
@@ -160,12 +161,14 @@ static void greet(void *ctx)
 	if (statvfs(session->mountpoint, &st) < 0) {
 		log_line(LOG_ERROR, "%s does not answer: %m",
 			 session->mountpoint);
-		return;
+		return false;
 	}
+	session->answered = true;
 	if (mountpoint_read_ahead(session->mountpoint,
 				  session->options->readahead_kb, &err) < 0)
 		log_line(LOG_INFO, "%s", err.text);
 	say_ready(session);
+	return true;
 }
 
 static unsigned threads_of(const struct options *options)
@@ -208,7 +211,10 @@ static int serve_mounted(struct session *session)
 		code = run_loop(session);
 	unmounter_close(unmounter);
 	fuse_session_unmount(session->fuse);
-	return code;
+	/* What is being made is finished and kept, unless somebody is against
+	 * it. */
+	unmount_unblock_signals();
+	return code == EXIT_OK && !session->answered ? EXIT_MOUNT : code;
 }
 
 static int open_tree(struct session *session, struct live *live)

@@ -96,16 +96,16 @@ static int refuse_inside(const char *path, const char *folder, const char *what,
 	if (!real || !lies_in(real, folder))
 		return 0;
 	return fail(err, EINVAL,
-		    "%s would be hidden by a mount on %s, and %s is read while "
-		    "it is mounted; mount somewhere else",
-		    path, folder, what);
+		    "%s, %s, would be hidden by a mount on %s; mount somewhere "
+		    "else",
+		    path, what, folder);
 }
 
 int mountpoint_check(const char *path, const struct lens *lens,
 		     const char *cache_dir, struct error *err)
 {
 	const struct source_set *sources = model_set_sources(lens->models);
-	int rc = 0;
+	int rc = refuse_inside(lens->recipe->path, path, "the recipe", err);
 
 	for (size_t i = 0; rc == 0 && i < source_set_count(sources); i++)
 		rc = refuse_inside(source_path(source_set_at(sources, i)), path,

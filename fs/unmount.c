@@ -8,14 +8,17 @@
 #include <sys/wait.h>
 
 #include "fs/log.h"
+#include "fs/mountinfo.h"
 
 #define EXIT_BY_SIGNAL 128
 
 struct unmounter {
 	const char *mountpoint;
-	void (*greet)(void *ctx);
+	bool (*greet)(void *ctx);
 	void *ctx;
 	pthread_t thread;
+	bool known; /* what the kernel says of our mount */
+	struct mountinfo mount;
 };
 
 static void asked_signals(sigset_t *set)
@@ -32,6 +35,14 @@ void unmount_block_signals(void)
 
 	asked_signals(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void unmount_unblock_signals(void)
+{
+	sigset_t set;
+
+	asked_signals(&set);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /* fusermount3 is set-uid: it may do what we may not. */
@@ -67,10 +78,29 @@ int unmount(const char *mountpoint, bool lazy)
 	return -errno;
 }
 
-static void end_mount(const char *mountpoint)
+/* Ours may be detached by now, and another stand in its place. */
+static bool is_ours(const struct unmounter *unmounter)
 {
-	int rc = unmount(mountpoint, false);
+	struct mountinfo now;
 
+	return !unmounter->known ||
+	       (mountinfo_find(unmounter->mountpoint, &now) &&
+		strcmp(now.device, unmounter->mount.device) == 0);
+}
+
+static void end_mount(const struct unmounter *unmounter)
+{
+	const char *mountpoint = unmounter->mountpoint;
+	int rc;
+
+	if (!is_ours(unmounter)) {
+		log_line(LOG_INFO,
+			 "%s is not ours to unmount any more; files that are "
+			 "still open are served until they are closed",
+			 mountpoint);
+		return;
+	}
+	rc = unmount(mountpoint, false);
 	if (rc == -EBUSY) {
 		log_line(LOG_INFO,
 			 "detached from %s; files are still open, and are "
@@ -97,26 +127,30 @@ static int wait_for_signal(const sigset_t *set)
 
 static void *run_unmounter(void *arg)
 {
-	const struct unmounter *unmounter = arg;
+	struct unmounter *unmounter = arg;
 	sigset_t set;
 	int before;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
 	asked_signals(&set);
-	unmounter->greet(unmounter->ctx);
-	wait_for_signal(&set);
-	end_mount(unmounter->mountpoint);
+	unmounter->known =
+		mountinfo_find(unmounter->mountpoint, &unmounter->mount);
+	if (unmounter->greet(unmounter->ctx))
+		wait_for_signal(&set);
+	end_mount(unmounter);
 	_exit(EXIT_BY_SIGNAL + wait_for_signal(&set));
 }
 
 struct unmounter *unmounter_open(const char *mountpoint,
-				 void (*greet)(void *ctx), void *ctx)
+				 bool (*greet)(void *ctx), void *ctx)
 {
 	struct unmounter *unmounter = calloc(1, sizeof(*unmounter));
 
 	if (!unmounter)
 		return NULL;
-	*unmounter = (struct unmounter){ mountpoint, greet, ctx, 0 };
+	unmounter->mountpoint = mountpoint;
+	unmounter->greet = greet;
+	unmounter->ctx = ctx;
 	if (pthread_create(&unmounter->thread, NULL, run_unmounter,
 			   unmounter) == 0)
 		return unmounter;

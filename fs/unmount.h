@@ -5,7 +5,8 @@
  * The first SIGINT, SIGTERM or SIGHUP unmounts. Where files are still open it
  * detaches the mount instead, and they are served until the last is closed: a
  * reader that has one mapped never gets a SIGBUS. A second signal ends the
- * process at once.
+ * process at once. A mount that is not ours, which somebody has put in the
+ * place of ours, is left alone.
  */
 #ifndef LMFS_UNMOUNT_H
 #define LMFS_UNMOUNT_H
@@ -18,15 +19,19 @@ int unmount(const char *mountpoint, bool lazy);
 /* Block the signals in this thread and those that it starts. */
 void unmount_block_signals(void);
 
+/* Let them end the process, as they do where nobody waits for them. */
+void unmount_unblock_signals(void);
+
 /*
- * A thread that first calls `greet`, and then waits for the signals. Borrows
- * the mountpoint; NULL: no memory. Closing waits until the thread has nothing
- * in hand.
+ * A thread that first calls `greet`, and then waits for the signals; where
+ * greet says false, the mount is of no use, and it is unmounted at once.
+ * Borrows the mountpoint; NULL: no memory. Closing waits until the thread has
+ * nothing in hand.
  */
 struct unmounter;
 
 struct unmounter *unmounter_open(const char *mountpoint,
-				 void (*greet)(void *ctx), void *ctx);
+				 bool (*greet)(void *ctx), void *ctx);
 void unmounter_close(struct unmounter *unmounter); /* NULL is fine */
 
 #endif

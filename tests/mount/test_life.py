@@ -24,7 +24,9 @@ def top(tmp_path_factory):
     data = floats(COUNT // 100, 3) * 100
     for name in "ab":
         make_model(top / name, {"x.weight": ("F32", [COUNT], data)})
-    recipe(top / "r.json", "linear", [(top / "a", {"weight": 1}),
+    (top / "alone").mkdir()
+    for path in ("r.json", "alone/r.json"):
+        recipe(top / path, "linear", [(top / "a", {"weight": 1}),
                                       (top / "b", {"weight": 1})])
     return top
 
@@ -53,7 +55,9 @@ def test_it_answers_when_the_command_returns(top, point):
 REFUSED = {
     "no mountpoint": ("r.json", "none", "make the folder first", 5),
     "a file": ("r.json", "a/config.json", "is not a folder", 5),
-    "over the models": ("r.json", ".", "would be hidden by a mount", 5),
+    "over the models": ("alone/r.json", ".", "would be hidden by a mount", 5),
+    "over the recipe": ("alone/r.json", "alone",
+                        "alone/r.json, the recipe, would be hidden", 5),
     "no recipe": ("none.json", "mnt", "No such file", 2),
     "a model as recipe": ("a", "mnt", "is a directory", 2),
 }
@@ -63,6 +67,7 @@ REFUSED = {
 def test_refused_with_a_sentence(top, point, name):
     path, target, sentence, code = REFUSED[name]
     done = run(top / path, top / target)
+    clean_up(top / target)
     assert sentence in done.stderr
     assert done.returncode == code
     assert not os.path.ismount(point)
@@ -80,6 +85,13 @@ def test_a_signal_unmounts(top, point, number):
         mount.process.send_signal(number)
         assert mount.process.wait(DEADLINE) == 0
         assert not os.path.ismount(point)
+
+
+def exported(top):
+    export = top / "export"
+    if not export.exists():
+        assert run("export", "-q", top / "r.json", export).returncode == 0
+    return (export / "model.safetensors").read_bytes()
 
 
 # Maps the file, says so, waits for a line, then reads every page.
@@ -107,10 +119,7 @@ def test_a_mapped_reader_is_served_to_the_end(top, point):
             got, _ = reader.communicate(b"go\n", DEADLINE)
             assert reader.returncode == 0
         assert mount.process.wait(DEADLINE) == 0
-    export = top / "export"
-    if not export.exists():
-        assert run("export", "-q", top / "r.json", export).returncode == 0
-    assert got == (export / "model.safetensors").read_bytes()
+    assert got == exported(top)
 
 
 def test_a_second_signal_ends_at_once(top, point):
@@ -121,6 +130,39 @@ def test_a_second_signal_ends_at_once(top, point):
             assert not mount.ended()
             mount.process.terminate()
             assert mount.process.wait(DEADLINE) == 128 + signal.SIGTERM
+
+
+def test_the_mount_of_another_is_left_alone(top, point):
+    """Ours was detached by somebody else, and there is another in its place: a
+    signal does not unmount that one."""
+    with mounted(top / "r.json", point) as ours:
+        folder = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            subprocess.run(["fusermount3", "-uz", str(point)], check=True)
+            with mounted(top / "r.json", point) as other:
+                ours.process.terminate()
+                wait_until(lambda: "is not ours" in log_below(folder),
+                           "the signal is heard")
+                assert not ours.ended() and not other.ended()
+                assert os.path.ismount(point) and other.stats()
+        finally:
+            os.close(folder)
+        assert ours.process.wait(DEADLINE) == 0
+
+
+def log_below(folder):
+    fd = os.open(".llmergefs/log", os.O_RDONLY, dir_fd=folder)
+    with open(fd, encoding="utf-8") as log:
+        return log.read()
+
+
+def test_closed_standard_files_do_no_harm(top, point):
+    """What the daemon opens does not take their place."""
+    done = subprocess.run(["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', PROGRAM,
+                           str(top / "r.json"), str(point)],
+                          timeout=DEADLINE, check=False)
+    assert done.returncode == 0
+    assert (point / "model.safetensors").read_bytes() == exported(top)
 
 
 def test_what_a_killed_one_left_is_recovered(top, point):
@@ -190,16 +232,39 @@ mapped[off]
 """
 
 
+def long_reduction(top, name):
+    rows = 500 if SLOW == 1 else 50
+    base, model = (sparse_model(top / f"{name}-{part}", rows, 1_000_000)
+                   for part in ("base", "model"))
+    return recipe(top / f"{name}.json", "ties",
+                  [(model, {"weight": 1, "density": 0.5})],
+                  base_model=str(base))
+
+
+def test_a_signal_ends_what_is_finished_after_the_mount(top, point):
+    """Unmounted while it reduces, the daemon finishes; a signal ends it."""
+    path = long_reduction(top, "end")
+    with mounted(path, point, "--cache=off") as mount:
+        reader = subprocess.Popen(
+            [sys.executable, "-c", WAITING, str(mount / "model.safetensors"),
+             "read", str(2 * SMALL)])
+        wait_until(lambda: mount.stats()["cache"]["making"] == 1, "making")
+        reader.kill()
+        reader.wait()
+        wait_until(lambda: subprocess.run(
+            ["fusermount3", "-q", "-u", str(point)],
+            check=False).returncode == 0, "unmounted")
+        time.sleep(0.2)
+        assert not mount.ended(), "the reduction was over too soon to tell"
+        mount.process.terminate()
+        assert mount.process.wait(SLOW) == -signal.SIGTERM
+
+
 @pytest.mark.parametrize("how", ["read", "map"])
 def test_a_long_reduction_holds_nobody_up(top, point, how):
     """While 500 M elements are reduced: stat and ls answer, another tensor is
     served, and a reader that waits ends at Ctrl-C."""
-    rows = 500 if SLOW == 1 else 50
-    base, model = (sparse_model(top / name, rows, 1_000_000)
-                   for name in (f"{how}-base", how))
-    path = recipe(top / f"{how}.json", "ties",
-                  [(model, {"weight": 1, "density": 0.5})],
-                  base_model=str(base))
+    path = long_reduction(top, how)
     with mounted(path, point, "--cache=off") as mount:
         file = str(mount / "model.safetensors")
         reader = subprocess.Popen(
