@@ -195,6 +195,10 @@ static int run_loop(struct session *session)
 	fuse_loop_cfg_set_idle_threads(config, threads);
 	rc = fuse_session_loop_mt(session->fuse, config);
 	fuse_loop_cfg_destroy(config);
+	/* The kernel's other word for a mount that is gone, which FUSE takes
+	 * for an error. */
+	if (rc == -ECONNABORTED)
+		rc = 0;
 	if (rc < 0)
 		log_line(LOG_ERROR, "the connection to the kernel broke: %s",
 			 strerror(-rc));

@@ -5,6 +5,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "core/base/file.h"
 #include "fs/log.h"
@@ -30,7 +31,16 @@ static char *absolute(const char *given)
 	return path;
 }
 
-/* A mount whose daemon is gone answers ENOTCONN to everything. */
+/* A mount whose daemon is gone answers ENOTCONN, or ECONNABORTED while it goes,
+ * to what the kernel has to ask: attributes it knows by itself. */
+static bool is_dead(const char *path)
+{
+	struct statvfs st;
+
+	return statvfs(path, &st) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 static int recover_stale(const char *given, struct error *err)
 {
 	AUTO_FREE char *path = absolute(given);
@@ -59,7 +69,7 @@ int mountpoint_prepare(const char *given, char **path, struct error *err)
 	struct stat st;
 	int rc = 0;
 
-	if (stat(given, &st) < 0 && errno == ENOTCONN)
+	if (is_dead(given))
 		rc = recover_stale(given, err);
 	if (rc)
 		return rc;
@@ -88,10 +98,23 @@ static bool lies_in(const char *path, const char *folder)
 	       (path[len] == '/' || path[len] == '\0');
 }
 
+/* The real path of what is there of a path: all of it, or the folder that it
+ * would be made in. */
+static char *real_part(const char *path)
+{
+	AUTO_FREE char *part = strdup(path);
+	char *real = NULL, *slash;
+
+	while (part && !(real = realpath(part, NULL)) && errno == ENOENT &&
+	       (slash = strrchr(part, '/')) && slash > part)
+		*slash = '\0';
+	return real;
+}
+
 static int refuse_inside(const char *path, const char *folder, const char *what,
 			 struct error *err)
 {
-	AUTO_FREE char *real = realpath(path, NULL);
+	AUTO_FREE char *real = real_part(path);
 
 	if (!real || !lies_in(real, folder))
 		return 0;

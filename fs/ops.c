@@ -57,10 +57,13 @@ static struct fuse_entry_param entry_of(const struct mount *mount,
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
-	/* Replies are in memory: a splice would only add a pipe. */
+	/* Replies are in memory: a splice would only add a pipe. And who waits
+	 * for an O_DIRECT read that the kernel has sent in parts cannot be
+	 * interrupted. */
 	conn->want &=
 		~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-			    FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
+			    FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA |
+			    FUSE_CAP_ASYNC_DIO);
 	conn->max_read = ENGINE_READ_MAX;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;

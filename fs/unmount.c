@@ -48,10 +48,10 @@ void unmount_unblock_signals(void)
 /* fusermount3 is set-uid: it may do what we may not. */
 static int run_fusermount(const char *mountpoint, bool lazy)
 {
-	char *argv[] = { (char[]){ "fusermount3" }, (char[]){ "-u" },
-			 (char[]){ "-q" },	    (char[]){ "--" },
-			 strdup(mountpoint),	    NULL };
-	AUTO_FREE char *owned = argv[4];
+	char plainly[] = "-qu", lazily[] = "-quz";
+	AUTO_FREE char *owned = strdup(mountpoint);
+	char *argv[] = { (char[]){ "fusermount3" }, lazy ? lazily : plainly,
+			 (char[]){ "--" }, owned, NULL };
 	char *envp[] = { (char[]){ "PATH=/usr/bin:/bin:/usr/local/bin" },
 			 NULL };
 	int status = 0;
@@ -59,8 +59,6 @@ static int run_fusermount(const char *mountpoint, bool lazy)
 
 	if (!owned)
 		return -ENOMEM;
-	if (lazy)
-		argv[2] = (char[]){ "-z" };
 	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, envp) != 0 ||
 	    waitpid(pid, &status, 0) < 0)
 		return -EPERM;

@@ -90,13 +90,7 @@ LOOKS = {
 }
 
 
-KEPT = pytest.mark.xfail(
-    strict=True, reason="a dead mount is told by attributes the kernel kept")
-
-
-@pytest.mark.parametrize("look", [
-    "nothing", "ls", *(pytest.param(look, marks=KEPT)
-                       for look in ("stat", "ls, stat", "a file"))])
+@pytest.mark.parametrize("look", LOOKS)
 def test_a_dead_mount_is_recovered_whatever_the_kernel_kept(kit, spot, look):
     """One mount is there after it, not a second on top of the dead one."""
     assert run(kit.recipes["copy"], spot).returncode == 0
@@ -165,9 +159,7 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("name", ["cat", pytest.param(
-    "direct", marks=pytest.mark.xfail(
-        strict=True, reason="direct reads in parts are not interrupted"))])
+@pytest.mark.parametrize("name", READERS)
 def test_ctrl_c_ends_a_waiting_reader_within_a_second(slow, spot, name):
     argv, code, told = READERS[name]
     with mounted(slow, spot, "--cache=off") as mount:
@@ -242,7 +234,6 @@ finally:
 """
 
 
-@pytest.mark.xfail(strict=True, reason="fusermount3 gets a word that is gone")
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root to become nobody")
 def test_who_is_not_root_detaches_too(kit):
     """Through fusermount3: a reader is served to the end, as for root."""
