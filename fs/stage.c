@@ -14,6 +14,7 @@
 #define STAGE_MARK ".llmergefs-"
 #define STAGE_TRIES 16
 #define REMOVE_FDS 16
+#define REMOVE_TRIES 1000
 #define WAKE_SIGNAL SIGUSR1 /* from stage_close() to the guard */
 
 struct stage {
@@ -35,9 +36,12 @@ static int remove_entry(const char *path, const struct stat *st, int type,
 	return 0;
 }
 
+/* Threads that still write may add a file behind the walk, but none to a folder
+ * that is gone: so walk until it is. */
 static void remove_tree(const char *path)
 {
-	nftw(path, remove_entry, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);
+	for (unsigned i = 0; i < REMOVE_TRIES && access(path, F_OK) == 0; i++)
+		nftw(path, remove_entry, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);
 }
 
 /* Remove the temporary folder at path unless its maker lives. */
