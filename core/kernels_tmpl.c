@@ -6,6 +6,7 @@
  * so the levels cannot differ. Only binary16 has instructions of its own
  * (F16C, AVX-512F); the loop without them is what defines the result.
  */
+#include "core/bits.h"
 #include "core/kernels.h"
 
 #if defined(__F16C__)
@@ -33,30 +34,14 @@ typedef double file_f64 __attribute__((aligned(1), may_alias));
 #define F16_SHIFT 13
 #define F16_NORMAL_MIN 0x38800000u /* 2^-14 */
 
-static inline uint32_t bits_of(float x)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &x, sizeof(bits));
-	return bits;
-}
-
-static inline float float_of(uint32_t bits)
-{
-	float x;
-
-	memcpy(&x, &bits, sizeof(x));
-	return x;
-}
-
 static inline float float_of_bf16(uint16_t half)
 {
-	return float_of((uint32_t)half << 16);
+	return float_from_bits((uint32_t)half << 16);
 }
 
 static inline uint16_t bf16_of(float x)
 {
-	uint32_t bits = bits_of(x);
+	uint32_t bits = float_bits(x);
 	uint32_t even = (bits >> 16) & 1;
 
 	if ((bits & F32_ABS) > F32_INF)
@@ -76,21 +61,22 @@ static inline float float_of_f16(uint16_t half)
 		bits |= F32_QUIET;
 	/* A subnormal is a whole number of 2^-24. */
 	if (magnitude < 0x0400)
-		bits = bits_of((float)(int32_t)magnitude * 0x1p-24f);
-	return float_of(bits | sign);
+		bits = float_bits((float)(int32_t)magnitude * 0x1p-24f);
+	return float_from_bits(bits | sign);
 }
 
 static inline uint16_t f16_of(float x)
 {
-	uint32_t sign = bits_of(x) >> 16 & 0x8000;
-	uint32_t bits = bits_of(x) & F32_ABS;
+	uint32_t sign = float_bits(x) >> 16 & 0x8000;
+	uint32_t bits = float_bits(x) & F32_ABS;
 	uint32_t even = (bits >> F16_SHIFT) & 1;
 	uint32_t half = (bits - F16_REBIAS + 0xfff + even) >> F16_SHIFT;
 
 	/* The last bit of a number in [0.5, 1) is 2^-24, which is also the unit
 	 * of subnormals: the addition rounds to it. */
 	if (bits < F16_NORMAL_MIN)
-		half = bits_of(float_of(bits) + 0.5f) - bits_of(0.5f);
+		half = float_bits(float_from_bits(bits) + 0.5f) -
+		       float_bits(0.5f);
 	if (bits >= F16_OVERFLOW)
 		half = 0x7c00;
 	if (bits > F32_INF)
@@ -124,9 +110,10 @@ static void store_f64(void *restrict dst, const float *src, size_t count)
 	file_f64 *out = dst;
 
 	for (size_t i = 0; i < count; i++) {
-		bool nan = (bits_of(src[i]) & F32_ABS) > F32_INF;
+		bool nan = (float_bits(src[i]) & F32_ABS) > F32_INF;
 
-		out[i] = nan ? (double)float_of(F32_NAN) : (double)src[i];
+		out[i] =
+			nan ? (double)float_from_bits(F32_NAN) : (double)src[i];
 	}
 }
 
@@ -135,9 +122,9 @@ static void store_f32(void *restrict dst, const float *src, size_t count)
 	file_f32 *out = dst;
 
 	for (size_t i = 0; i < count; i++) {
-		bool nan = (bits_of(src[i]) & F32_ABS) > F32_INF;
+		bool nan = (float_bits(src[i]) & F32_ABS) > F32_INF;
 
-		out[i] = nan ? float_of(F32_NAN) : src[i];
+		out[i] = nan ? float_from_bits(F32_NAN) : src[i];
 	}
 }
 
@@ -251,7 +238,7 @@ static inline size_t count_from(const float *x, size_t count, uint32_t limit)
 	size_t found = 0;
 
 	for (size_t i = 0; i < count; i++)
-		found += (bits_of(x[i]) & F32_ABS) >= limit;
+		found += (float_bits(x[i]) & F32_ABS) >= limit;
 	return found;
 }
 

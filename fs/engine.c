@@ -50,12 +50,9 @@ struct engine *engine_open(const struct engine_options *options,
 			   struct report *report)
 {
 	struct engine *engine = calloc(1, sizeof(*engine));
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t threads = options->threads;
+	size_t threads =
+		options->threads ? options->threads : pool_machine_threads();
 
-	if (threads == 0)
-		threads = min_u64(cores > 0 ? (size_t)cores : 1,
-				  POOL_THREADS_MAX);
 	if (!engine) {
 		report_error(report, ENOMEM, "no memory for the engine");
 		return NULL;

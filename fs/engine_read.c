@@ -93,12 +93,18 @@ static int ask_cache(struct engine_read *read,
 	return rc == CACHE_PARKED ? ENGINE_PARKED : rc;
 }
 
+/* Whether the job has its state, or needs none. */
+static bool has_state(const struct engine_read *read, const struct job *job)
+{
+	return job->state_size == 0 || job_state(read->lens, job);
+}
+
 /* One thing that the next piece needs, a state or a chunk. */
 static int gather_one(struct engine_read *read, const struct piece *piece,
 		      struct error *err)
 {
 	const struct job *job = piece->span.job;
-	bool state = job->state_size > 0 && !job_state(read->lens, job);
+	bool state = !has_state(read, job);
 	struct cache_request request;
 	const struct blob *blob;
 	int rc;
@@ -122,8 +128,7 @@ static bool is_there(const struct engine_read *read, const struct piece *piece)
 
 	if (piece->span.kind == SPAN_HEADER)
 		return true;
-	return !piece->chunked &&
-	       (job->state_size == 0 || job_state(read->lens, job));
+	return !piece->chunked && has_state(read, job);
 }
 
 /* Whether what the piece lacks can be asked for without reading sources. */
@@ -132,7 +137,7 @@ static bool can_ask(const struct engine_read *read, const struct piece *piece)
 	const struct job *job = piece->span.job;
 
 	return piece->chunked && chunk_key_known(read->lens, job) &&
-	       (job->state_size == 0 || job_state(read->lens, job));
+	       has_state(read, job);
 }
 
 /* Gather as far as `may_read_sources` allows: 0, ENGINE_PARKED (the read is

@@ -173,11 +173,10 @@ static bool greet(void *ctx)
 
 static unsigned threads_of(const struct options *options)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t wanted = options->engine.threads;
 
 	if (wanted == 0)
-		wanted = cores > 0 ? (uint64_t)cores : 1;
+		wanted = pool_machine_threads();
 	return (unsigned)min_u64(THREADS_MAX,
 				 max_u64(THREADS_MIN, wanted + THREADS_SPARE));
 }

@@ -188,7 +188,6 @@ int stream_run(struct engine *engine, const struct outputs *outputs,
 	       size_t threads, const struct stream_step *step,
 	       struct error *err)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct stream s = {
 		.engine = engine,
 		.outputs = outputs,
@@ -200,7 +199,7 @@ int stream_run(struct engine *engine, const struct outputs *outputs,
 	int rc;
 
 	if (threads == 0)
-		threads = cores > 0 ? (size_t)cores : 1;
+		threads = pool_machine_threads();
 	rc = alloc_slots(&s, threads, err);
 	if (rc == 0)
 		rc = start_threads(&s, threads, err);

@@ -125,6 +125,14 @@ static int start_threads(struct pool *pool, size_t threads)
 	return -rc;
 }
 
+size_t pool_machine_threads(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return processors > 0 ? min_u64((uint64_t)processors, POOL_THREADS_MAX)
+			      : 1;
+}
+
 struct pool *pool_open(size_t threads, struct error *err)
 {
 	struct pool *pool;

@@ -23,6 +23,9 @@ struct task {
 	struct task *next;		/* the pool's */
 };
 
+/* As many threads as the machine has processors, at most POOL_THREADS_MAX. */
+size_t pool_machine_threads(void);
+
 struct pool *pool_open(size_t threads, struct error *err);
 
 /* Runs what is queued, then ends the threads. NULL is fine. */

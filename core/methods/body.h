@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "core/bits.h"
 #include "core/method.h"
 #include "core/rng.h"
 
@@ -33,22 +34,6 @@
 
 static inline float R(float x)
 {
-	return x;
-}
-
-static inline uint32_t float_bits(float x)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &x, sizeof(bits));
-	return bits;
-}
-
-static inline float float_from_bits(uint32_t bits)
-{
-	float x;
-
-	memcpy(&x, &bits, sizeof(x));
 	return x;
 }
 

@@ -6,35 +6,12 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/json_scan.h"
+#include "tests/unit/tree_fixture.h"
 
 #include <cmocka.h>
 
 /* A text with its length, since some hold NUL. */
 #define TEXT(literal) literal, sizeof(literal) - 1
-
-static struct arena *arena;
-
-static int open_arena(void **state)
-{
-	arena = arena_open();
-	return arena ? 0 : -1;
-}
-
-static int close_arena(void **state)
-{
-	arena_close(arena);
-	return 0;
-}
-
-static const struct json *parse(const char *text)
-{
-	struct json *tree = NULL;
-	struct error err;
-
-	if (json_parse(text, strlen(text), arena, &tree, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	return tree;
-}
 
 /* Text and its canonical form. */
 static const char *const good[][2] = {
@@ -65,7 +42,7 @@ static const char *const good[][2] = {
 static void correct_texts_are_read(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-		AUTO_FREE char *text = json_canonical(parse(good[i][0]));
+		AUTO_FREE char *text = json_canonical(parse_json(good[i][0]));
 
 		assert_string_equal(text, good[i][1]);
 	}
@@ -290,7 +267,7 @@ static void sizes_are_limited(void **state)
 static void names_are_found_exactly(void **state)
 {
 	const struct json *tree =
-		parse("{\"weight\":1,\"Weight\":2,\"\":3,\"we\":\"s\"}");
+		parse_json("{\"weight\":1,\"Weight\":2,\"\":3,\"we\":\"s\"}");
 
 	assert_true(json_member(tree, "weight")->number == 1);
 	assert_true(json_member(tree, "Weight")->number == 2);
@@ -307,7 +284,7 @@ static void names_are_found_exactly(void **state)
 
 static void members_keep_their_order(void **state)
 {
-	const struct json *tree = parse("{\"c\":1,\"a\":2,\"b\":3}");
+	const struct json *tree = parse_json("{\"c\":1,\"a\":2,\"b\":3}");
 	static const char *const names[] = { "c", "a", "b" };
 
 	assert_int_equal(tree->count, 3);
@@ -320,7 +297,7 @@ static void members_keep_their_order(void **state)
 static void values_know_their_line(void **state)
 {
 	const struct json *tree =
-		parse("\n{\"a\":\n1, \"b\": [\r\n2,\n\n3], \"c\": 4\n}");
+		parse_json("\n{\"a\":\n1, \"b\": [\r\n2,\n\n3], \"c\": 4\n}");
 	const struct json *list = json_member(tree, "b");
 
 	assert_int_equal(tree->line, 2);
@@ -335,7 +312,7 @@ static void values_know_their_line(void **state)
 static void integers_are_told_from_floats(void **state)
 {
 	const struct json *tree =
-		parse("[1, 1.0, \"x\", 1e0, {\"e\": 10}, 1E0, -7]");
+		parse_json("[1, 1.0, \"x\", 1e0, {\"e\": 10}, 1E0, -7]");
 
 	assert_true(tree->items[0]->integral);
 	assert_false(tree->items[1]->integral);
@@ -370,7 +347,7 @@ static void whole_numbers_are_exact_or_refused(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(wholes); i++) {
 		value = 77;
-		assert_int_equal(json_u64(parse(wholes[i].text), &value),
+		assert_int_equal(json_u64(parse_json(wholes[i].text), &value),
 				 wholes[i].ok);
 		assert_true(value == (wholes[i].ok ? wholes[i].value : 77));
 	}

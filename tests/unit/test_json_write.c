@@ -6,32 +6,9 @@
 
 #include "core/base/text.h"
 #include "core/json.h"
+#include "tests/unit/tree_fixture.h"
 
 #include <cmocka.h>
-
-static struct arena *arena;
-
-static int open_arena(void **state)
-{
-	arena = arena_open();
-	return arena ? 0 : -1;
-}
-
-static int close_arena(void **state)
-{
-	arena_close(arena);
-	return 0;
-}
-
-static const struct json *parse(const char *text)
-{
-	struct json *tree = NULL;
-	struct error err;
-
-	if (json_parse(text, strlen(text), arena, &tree, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	return tree;
-}
 
 static char *number_text(double number)
 {
@@ -86,7 +63,7 @@ static void any_bytes_are_written_as_a_valid_string(void **state)
 	assert_int_equal(text_take(&text, &bytes, NULL), 0);
 	assert_string_equal(bytes, "\"a\\\"\\\\\\n\\u0001\xEF\xBF\xBD"
 				   "\xEF\xBF\xBD\xEF\xBF\xBDz\xC3\xA9\"");
-	parse(bytes);
+	parse_json(bytes);
 }
 
 static char *written(const char *json, unsigned indent)
@@ -95,7 +72,7 @@ static char *written(const char *json, unsigned indent)
 	char *bytes;
 
 	assert_int_equal(text_open(&text), 0);
-	json_write(text.out, parse(json), indent);
+	json_write(text.out, parse_json(json), indent);
 	assert_int_equal(text_take(&text, &bytes, NULL), 0);
 	return bytes;
 }
@@ -179,7 +156,7 @@ static void edits_leave_all_else_as_it_is(void **state)
 				 0);
 		assert_string_equal(out, edits[i].out);
 		assert_int_equal(len, strlen(out));
-		parse(out);
+		parse_json(out);
 	}
 }
 

@@ -6,36 +6,13 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/yaml.h"
+#include "tests/unit/tree_fixture.h"
 
 #include <cmocka.h>
 
-static struct arena *arena;
-
-static int open_arena(void **state)
-{
-	arena = arena_open();
-	return arena ? 0 : -1;
-}
-
-static int close_arena(void **state)
-{
-	arena_close(arena);
-	return 0;
-}
-
-static const struct json *parse(const char *text)
-{
-	struct json *tree = NULL;
-	struct error err;
-
-	if (yaml_parse(text, strlen(text), arena, &tree, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	return tree;
-}
-
 static void assert_reads(const char *text, const char *canonical)
 {
-	AUTO_FREE char *made = json_canonical(parse(text));
+	AUTO_FREE char *made = json_canonical(parse_yaml(text));
 
 	if (strcmp(made, canonical) != 0)
 		fail_msg("%s: %s, not %s", text, made, canonical);
@@ -106,9 +83,10 @@ static void documents_are_read_as_by_pyyaml(void **state)
 /* What is merged comes first, and a name keeps its first place. */
 static void members_keep_the_order_of_pyyaml(void **state)
 {
-	const struct json *tree = parse("- &x {d: 1, b: 2}\n"
-					"- &y {e: 3, d: 4}\n"
-					"- {c: 5, b: 6, <<: [*x, *y], a: 7}\n");
+	const struct json *tree =
+		parse_yaml("- &x {d: 1, b: 2}\n"
+			   "- &y {e: 3, d: 4}\n"
+			   "- {c: 5, b: 6, <<: [*x, *y], a: 7}\n");
 	static const char *const names[] = { "e", "d", "b", "c", "a" };
 	static const double values[] = { 3, 1, 6, 5, 7 };
 	const struct json *object = tree->items[2];
@@ -122,8 +100,8 @@ static void members_keep_the_order_of_pyyaml(void **state)
 
 static void values_know_their_line(void **state)
 {
-	const struct json *tree = parse("a: &x 1\nb:\n  - c\n  -\n"
-					"  - {d: 2}\ne: *x\n");
+	const struct json *tree = parse_yaml("a: &x 1\nb:\n  - c\n  -\n"
+					     "  - {d: 2}\ne: *x\n");
 	const struct json *list = json_member(tree, "b");
 
 	assert_int_equal(tree->line, 1);
@@ -310,7 +288,7 @@ static void long_laughs_are_few(void **state)
 
 static void an_alias_is_no_copy(void **state)
 {
-	const struct json *list = parse("[&a [1, 2], *a]");
+	const struct json *list = parse_yaml("[&a [1, 2], *a]");
 
 	assert_ptr_equal(list->items[0], list->items[1]);
 }
@@ -334,7 +312,7 @@ static void many_keys_and_anchors_take_no_time(void **state)
 	for (int i = 0; i < 50000; i++)
 		fprintf(text.out, "k%d: &a%d %d\nl%d: *a%d\n", i, i, i, i, i);
 	assert_int_equal(text_take(&text, &bytes, NULL), 0);
-	assert_int_equal(parse(bytes)->count, 100000);
+	assert_int_equal(parse_yaml(bytes)->count, 100000);
 	assert_true(clock_seconds() - start < 20);
 }
 

@@ -4,36 +4,13 @@
 #include <stdio.h>
 
 #include "core/yaml.h"
+#include "tests/unit/tree_fixture.h"
 
 #include <cmocka.h>
 
-static struct arena *arena;
-
-static int open_arena(void **state)
-{
-	arena = arena_open();
-	return arena ? 0 : -1;
-}
-
-static int close_arena(void **state)
-{
-	arena_close(arena);
-	return 0;
-}
-
-static const struct json *parse(const char *text)
-{
-	struct json *tree = NULL;
-	struct error err;
-
-	if (yaml_parse(text, strlen(text), arena, &tree, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	return tree;
-}
-
 static void assert_reads(const char *text, const char *canonical)
 {
-	AUTO_FREE char *made = json_canonical(parse(text));
+	AUTO_FREE char *made = json_canonical(parse_yaml(text));
 
 	if (strcmp(made, canonical) != 0)
 		fail_msg("%s: %s, not %s", text, made, canonical);
@@ -160,7 +137,8 @@ static void scalars_are_resolved_as_by_pyyaml(void **state)
 
 static void infinities_and_nan_are_numbers(void **state)
 {
-	const struct json *list = parse("[.inf, -.INF, +.Inf, .nan, 1.0e+400]");
+	const struct json *list =
+		parse_yaml("[.inf, -.INF, +.Inf, .nan, 1.0e+400]");
 
 	assert_true(list->items[0]->number == INFINITY);
 	assert_true(list->items[1]->number == -INFINITY);
@@ -175,7 +153,7 @@ static void infinities_and_nan_are_numbers(void **state)
 
 static void integers_are_told_from_floats(void **state)
 {
-	const struct json *list = parse("[1, 1.0, 0x10, 1:30, 1:30.0]");
+	const struct json *list = parse_yaml("[1, 1.0, 0x10, 1:30, 1:30.0]");
 	static const bool integral[] = { true, false, true, true, false };
 
 	for (size_t i = 0; i < list->count; i++)
