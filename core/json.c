@@ -50,6 +50,17 @@ static unsigned line_at(struct copier *copier, uint32_t off)
 	return copier->line;
 }
 
+/* Whole numbers are written as json_write_number() writes them. */
+static int keep_spelling(struct copier *copier, const struct json_span *span,
+			 struct json *node)
+{
+	if (node->integral && fabs(node->number) < JSON_EXACT_END)
+		return 0;
+	node->string = arena_strndup(copier->arena, copier->text + span->start,
+				     span->end - span->start);
+	return node->string ? 0 : no_memory(copier);
+}
+
 static int copy_number(struct copier *copier, const cJSON *from,
 		       struct json *node)
 {
@@ -62,7 +73,7 @@ static int copy_number(struct copier *copier, const cJSON *from,
 			 !memchr(copier->text + span->start, 'e', len) &&
 			 !memchr(copier->text + span->start, 'E', len);
 	if (isfinite(node->number))
-		return 0;
+		return keep_spelling(copier, span, node);
 	place = json_place(copier->text, span->start);
 	return fail(copier->err, EINVAL,
 		    "line %zu, column %zu: the number is too large for 64-bit "

@@ -16,7 +16,8 @@
 
 #define JSON_DEPTH_MAX 64
 #define JSON_TEXT_MAX (100u << 20)
-#define JSON_VALUES_MAX (4u << 20) /* values in one text */
+#define JSON_EXACT_END 9007199254740992.0 /* 2^53 */
+#define JSON_VALUES_MAX (4u << 20)	  /* values in one text */
 
 enum json_type {
 	JSON_NULL,
@@ -29,12 +30,14 @@ enum json_type {
 
 struct json {
 	enum json_type type;
-	bool boolean;	    /* JSON_BOOL */
-	bool integral;	    /* JSON_NUMBER written without '.', 'e' or 'E' */
-	unsigned line;	    /* of the text, from 1; 0: not known */
-	double number;	    /* JSON_NUMBER */
-	const char *string; /* JSON_STRING: UTF-8, no NUL inside */
-	size_t count;	    /* items of an array, members of an object */
+	bool boolean;  /* JSON_BOOL */
+	bool integral; /* JSON_NUMBER written without '.', 'e' or 'E' */
+	unsigned line; /* of the text, from 1; 0: not known */
+	double number; /* JSON_NUMBER */
+	/* JSON_STRING: UTF-8, no NUL inside. JSON_NUMBER: as it is spelt in the
+	 * text, or NULL where json_write_number() spells it so. */
+	const char *string;
+	size_t count;		   /* items of an array, members of an object */
 	struct json *const *items; /* JSON_ARRAY and JSON_OBJECT: the values */
 	const char *const *names; /* JSON_OBJECT: names[i] goes with items[i] */
 	const uint32_t *sorted;	  /* JSON_OBJECT: indices in order of strcmp */
@@ -61,6 +64,13 @@ const char *json_member_string(const struct json *object, const char *name);
  */
 bool json_u64(const struct json *value, uint64_t *number);
 
+/* How many containers stand inside one another; a scalar has 0. */
+size_t json_height(const struct json *tree);
+
+/* A copy of a tree that needs nothing of the old one; what stands at several
+ * places (YAML's aliases) is copied for each. NULL: no memory. */
+const struct json *json_copy(const struct json *tree, struct arena *arena);
+
 /* "an object", "a list", ... for sentences. */
 const char *json_type_name(enum json_type type);
 
@@ -83,8 +93,11 @@ void json_write_string(FILE *out, const char *text);
  */
 void json_write_number(FILE *out, double number);
 
-/* Write a tree, members in their own order, indented by `indent` blanks a
- * level (0: on one line). */
+/*
+ * Write a tree, members in their own order, indented by `indent` blanks a level
+ * (0: on one line). Numbers have a form that YAML 1.1 reads as the same: 1e-05,
+ * a string there, is written 1.0e-05, and -0 is written -0.0.
+ */
 void json_write(FILE *out, const struct json *tree, unsigned indent);
 
 /*

@@ -3,8 +3,6 @@
 
 #include "core/json_tree.h"
 
-#define EXACT_END 9007199254740992.0 /* 2^53 */
-
 static int compare_names(const void *a, const void *b, void *names)
 {
 	const char *const *name = names;
@@ -71,7 +69,7 @@ bool json_u64(const struct json *value, uint64_t *number)
 {
 	if (!value || value->type != JSON_NUMBER || !value->integral)
 		return false;
-	if (signbit(value->number) || !(value->number < EXACT_END))
+	if (signbit(value->number) || !(value->number < JSON_EXACT_END))
 		return false;
 	*number = (uint64_t)value->number;
 	return true;

@@ -5,14 +5,15 @@
 #include "core/base/utf8.h"
 #include "core/json.h"
 
-#define EXACT_END 9007199254740992.0 /* 2^53 */
-#define DIGITS_MAX 17		     /* enough for every binary64 number */
+#define DIGITS_MAX 17 /* enough for every binary64 number */
+#define NUMBER_TEXT_MAX 40
 
 struct style {
 	const char *comma;
 	const char *colon;
 	unsigned indent; /* blanks a level; 0: no line breaks */
 	bool sorted;
+	bool yaml; /* numbers that YAML 1.1 reads, too */
 };
 
 struct frame {
@@ -30,43 +31,85 @@ static const char *escape_of(char c)
 	return found ? escapes[found - plain] : NULL;
 }
 
+/* How many bytes are written as they are. */
+static size_t plain_run(const char *text, size_t len)
+{
+	size_t run = 0, n;
+
+	while (run < len && (unsigned char)text[run] >= 0x20 &&
+	       text[run] != '"' && text[run] != '\\') {
+		n = utf8_char(text + run, len - run);
+		if (n == 0)
+			break;
+		run += n;
+	}
+	return run;
+}
+
 void json_write_string(FILE *out, const char *text)
 {
-	size_t len = strlen(text), n;
+	size_t len = strlen(text), run;
 
 	fputc('"', out);
-	for (size_t i = 0; i < len; i += n ? n : 1) {
-		n = utf8_char(text + i, len - i);
-		if (n == 0)
-			fputs(UTF8_REPLACEMENT, out);
+	for (size_t i = 0; i < len; i += run ? run : 1) {
+		run = plain_run(text + i, len - i);
+		if (run)
+			fwrite(text + i, 1, run, out);
 		else if (escape_of(text[i]))
 			fputs(escape_of(text[i]), out);
 		else if ((unsigned char)text[i] < 0x20)
 			fprintf(out, "\\u%04x", (unsigned)text[i]);
 		else
-			fwrite(text + i, 1, n, out);
+			fputs(UTF8_REPLACEMENT, out);
 	}
 	fputc('"', out);
 }
 
+/* The shortest text that reads back as this finite number. */
+static void spell_number(char text[NUMBER_TEXT_MAX], double number)
+{
+	if (fabs(number) < JSON_EXACT_END && number == trunc(number)) {
+		snprintf(text, NUMBER_TEXT_MAX, "%.0f", number);
+		return;
+	}
+	for (int digits = 1; digits <= DIGITS_MAX; digits++) {
+		snprintf(text, NUMBER_TEXT_MAX, "%.*g", digits, number);
+		if (strtod(text, NULL) == number)
+			break;
+	}
+}
+
 void json_write_number(FILE *out, double number)
 {
-	char text[40];
+	char text[NUMBER_TEXT_MAX];
 
 	if (!isfinite(number)) {
 		fputs("null", out);
 		return;
 	}
-	if (fabs(number) < EXACT_END && number == trunc(number)) {
-		fprintf(out, "%.0f", number);
+	spell_number(text, number);
+	fputs(text, out);
+}
+
+/* A number that YAML 1.1, too, takes for the same number. */
+static void write_yaml_number(FILE *out, double number)
+{
+	char text[NUMBER_TEXT_MAX];
+	const char *exponent;
+
+	if (!isfinite(number)) {
+		fputs("null", out);
 		return;
 	}
-	for (int digits = 1; digits <= DIGITS_MAX; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, number);
-		if (strtod(text, NULL) == number)
-			break;
-	}
-	fputs(text, out);
+	spell_number(text, number);
+	exponent = strchr(text, 'e');
+	if (number == 0 && signbit(number))
+		fputs("-0.0", out);
+	else if (!exponent || strchr(text, '.'))
+		fputs(text, out);
+	else
+		fprintf(out, "%.*s.0%s", (int)(exponent - text), text,
+			exponent);
 }
 
 static void write_break(FILE *out, const struct style *style, size_t depth)
@@ -76,10 +119,13 @@ static void write_break(FILE *out, const struct style *style, size_t depth)
 	fprintf(out, "\n%*s", (int)(style->indent * depth), "");
 }
 
-static void write_scalar(FILE *out, const struct json *node)
+static void write_scalar(FILE *out, const struct style *style,
+			 const struct json *node)
 {
 	if (node->type == JSON_STRING)
 		json_write_string(out, node->string);
+	else if (node->type == JSON_NUMBER && style->yaml)
+		write_yaml_number(out, node->number);
 	else if (node->type == JSON_NUMBER)
 		json_write_number(out, node->number);
 	else if (node->type == JSON_BOOL)
@@ -142,7 +188,7 @@ static void write_tree(FILE *out, const struct style *style,
 			fputc(node->type == JSON_OBJECT ? '{' : '[', out);
 			frames[depth++] = (struct frame){ .node = node };
 		} else {
-			write_scalar(out, node);
+			write_scalar(out, style, node);
 		}
 		depth = close_whole(out, style, frames, depth);
 		if (depth == 0)
@@ -153,7 +199,7 @@ static void write_tree(FILE *out, const struct style *style,
 
 char *json_canonical(const struct json *tree)
 {
-	static const struct style style = { ",", ":", 0, true };
+	static const struct style style = { ",", ":", 0, true, false };
 	AUTO_TEXT struct text text = TEXT_INIT;
 	char *bytes;
 
@@ -165,7 +211,8 @@ char *json_canonical(const struct json *tree)
 
 void json_write(FILE *out, const struct json *tree, unsigned indent)
 {
-	const struct style style = { indent ? "," : ", ", ": ", indent, false };
+	const struct style style = { indent ? "," : ", ", ": ", indent, false,
+				     true };
 
 	write_tree(out, &style, tree);
 }

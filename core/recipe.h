@@ -41,7 +41,7 @@ struct slice {
 struct recipe {
 	const char *path; /* as given */
 	const char *dir;  /* its folder, absolute */
-	const char *text; /* verbatim */
+	const char *text; /* verbatim, or JSON (recipe_file.h) */
 	size_t text_len;
 	const struct json *tree;
 	const struct merge_method *method;
@@ -64,9 +64,9 @@ struct recipe {
 };
 
 /*
- * Read and parse. All that is wrong goes to the report; NULL if anything is.
- * YAML unless the name ends in .json (a JSON text is YAML, too, but for the
- * messages).
+ * Read and parse a file without a sweep (recipe_file.h has those with one). All
+ * that is wrong goes to the report; NULL if anything is. YAML unless the name
+ * ends in .json (a JSON text is YAML, too, but for the messages).
  */
 struct recipe *recipe_open(const char *path, struct report *report);
 

@@ -234,6 +234,9 @@ void recipe_read_ours(const struct reader *reader)
 	const struct json *size = json_given(ours, "shard_size");
 
 	recipe->shard_size = RECIPE_SHARD_SIZE;
+	if (json_given(ours, "sweep"))
+		reader_wrong(reader, EINVAL, "llmergefs.sweep",
+			     "a point of a sweep cannot have a sweep");
 	if (seed && !json_u64(seed, &recipe->seed))
 		reader_wrong(reader, EINVAL, "llmergefs.seed",
 			     "must be a whole number from 0 to 2^53");

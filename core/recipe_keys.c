@@ -133,6 +133,15 @@ static void check_conditions(const struct walk *walk,
 	}
 }
 
+static const struct method_option *
+option_named(const struct merge_method *method, const char *key)
+{
+	for (size_t i = 0; i < method->options_count; i++)
+		if (strcmp(method->options[i].name, key) == 0)
+			return &method->options[i];
+	return NULL;
+}
+
 static struct where parameter_hint(const struct merge_method *method,
 				   const char *key)
 {
@@ -152,11 +161,9 @@ static void check_parameter(const struct walk *walk, const char *key,
 			    const char *where, bool shared)
 {
 	const struct merge_method *method = walk->recipe->method;
-	size_t distance = 1;
-	const struct method_option *option =
-		option_near(method, key, &distance);
+	const struct method_option *option = option_named(method, key);
 
-	if (option && strcmp(option->name, key) == 0) {
+	if (option) {
 		if (option->scope == OPTION_GLOBAL && !shared)
 			report_warning(walk->report,
 				       "%s: %s: ignored; %s has one value for "
@@ -324,6 +331,6 @@ static const struct level level_condition = {
 	.keys = (const char *const[]){ "filter", "value", NULL },
 };
 static const struct level level_ours = {
-	.keys = (const char *const[]){ "seed", "shard_size", NULL },
+	.keys = (const char *const[]){ "seed", "shard_size", "sweep", NULL },
 	.ours = true,
 };

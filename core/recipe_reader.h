@@ -10,6 +10,18 @@
 #include "core/recipe.h"
 #include "core/where.h"
 
+/* What a recipe is made of; all of it is copied. */
+struct recipe_origin {
+	const char *path, *dir;
+	const char *text;
+	size_t text_len;
+	const struct json *tree; /* an object */
+};
+
+/* Read a tree without a sweep. NULL (reported): something is wrong. */
+struct recipe *recipe_make(const struct recipe_origin *origin,
+			   struct report *report);
+
 struct reader {
 	struct recipe *recipe; /* being filled */
 	struct report *report;

@@ -216,6 +216,7 @@ static int read_number(const char *text, bool (*read)(char *, double *),
 	if (!read(digits, &node->number))
 		return -EINVAL;
 	node->type = JSON_NUMBER;
+	node->string = text;
 	node->integral = read == read_digits;
 	/* A whole number has no negative zero. */
 	if (*clean == '-' && (node->number != 0 || !node->integral))

@@ -11,10 +11,10 @@
 #define YAML_TAG_PREFIX "tag:yaml.org,2002:"
 
 /*
- * Fill the node of a scalar. `text` is kept where it is a string. `tag` is NULL
- * where there is none; then `plain` says whether the text may be anything but a
- * string. -ENOTSUP: the tag is none of !!str !!int !!float !!bool !!null;
- * -EINVAL: the text is not what the tag says; -ENOMEM.
+ * Fill the node of a scalar. `text` is kept where it is a string or a number.
+ * `tag` is NULL where there is none; then `plain` says whether the text may be
+ * anything but a string. -ENOTSUP: the tag is none of !!str !!int !!float
+ * !!bool !!null; -EINVAL: the text is not what the tag says; -ENOMEM.
  */
 int yaml_scalar(const char *text, const char *tag, bool plain,
 		struct json *node);

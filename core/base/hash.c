@@ -1,6 +1,3 @@
-#include <inttypes.h>
-#include <stdio.h>
-
 #include <xxhash.h>
 
 #include "core/base/hash.h"
@@ -52,6 +49,10 @@ void hasher_close(struct hasher *hasher)
 
 void hash_hex(struct hash128 hash, char out[HASH_HEX_LEN + 1])
 {
-	snprintf(out, HASH_HEX_LEN + 1, "%016" PRIx64 "%016" PRIx64, hash.hi,
-		 hash.lo);
+	for (size_t i = 0; i < HASH_HEX_LEN; i++) {
+		uint64_t half = i < HASH_HEX_LEN / 2 ? hash.hi : hash.lo;
+
+		out[i] = "0123456789abcdef"[half >> (60 - 4 * i % 64) & 0xf];
+	}
+	out[HASH_HEX_LEN] = '\0';
 }

@@ -96,6 +96,22 @@ static void trees_are_written_in_their_order(void **state)
 				   "}");
 }
 
+/* A tree of JSON is written so that YAML 1.1 makes the same of it. */
+static void written_numbers_are_numbers_to_yaml(void **state)
+{
+	AUTO_FREE char *text = written("[1e-05, 1e22, -0, -0.0, 5e-324, 0.1, "
+				       "1.5e-7, 1e5, -1e-9]",
+				       0);
+	AUTO_FREE char *json = json_canonical(parse_json(text));
+	AUTO_FREE char *yaml = json_canonical(parse_yaml(text));
+
+	assert_string_equal(text, "[1.0e-05, 1.0e+22, -0.0, -0.0, 5.0e-324, "
+				  "0.1, 1.5e-07, 100000, -1.0e-09]");
+	assert_string_equal(json, "[1e-05,1e+22,-0,-0,5e-324,0.1,1.5e-07,"
+				  "100000,-1e-09]");
+	assert_string_equal(yaml, json);
+}
+
 #define PRETTY "{\n  \"a\": 1e-05,\n  \"b\" : [ 1.50 ],\n  \"c\": 0\n}\n"
 
 static const struct {
@@ -187,6 +203,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_short_and_read_back),
 		cmocka_unit_test(any_bytes_are_written_as_a_valid_string),
 		cmocka_unit_test(trees_are_written_in_their_order),
+		cmocka_unit_test(written_numbers_are_numbers_to_yaml),
 		cmocka_unit_test(edits_leave_all_else_as_it_is),
 		cmocka_unit_test(edits_need_an_object_and_values),
 	};

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "core/recipe.h"
+#include "core/recipe_file.h"
 
 #include <cmocka.h>
 
@@ -70,6 +70,19 @@ static const struct {
 	  "{int8_mask: ...}\"?\n" },
 };
 
+static const struct {
+	const char *name;
+	const char *method; /* of the first point */
+	const char *first, *last;
+	size_t points;
+} sweeps[] = {
+	{ "sweep-methods.yml", "ties", "merge_method=ties,lambda=0.25",
+	  "merge_method=dare_ties,lambda=1.0", 8 },
+	{ "sweep-weights.json", "linear",
+	  "models.0.weight=0.2,models.1.weight=0.8",
+	  "models.0.weight=0.8,models.1.weight=0.2", 3 },
+};
+
 static void a_published_recipe_is_taken(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
@@ -95,6 +108,33 @@ static void a_published_recipe_is_taken(void **state)
 	}
 }
 
+static void each_point_of_a_sweep_is_taken(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sweeps); i++) {
+		AUTO_REPORT struct report report = REPORT_INIT;
+		AUTO_RECIPE_FILE struct recipe_file *file = NULL;
+		char path[256];
+
+		snprintf(path, sizeof(path), FOLDER "%s", sweeps[i].name);
+		file = recipe_file_open(path, NULL, 0, &report);
+		assert_non_null(file);
+		assert_int_equal(recipe_file_count(file), sweeps[i].points);
+		assert_string_equal(recipe_file_point(file, 0),
+				    sweeps[i].first);
+		assert_int_equal(recipe_file_find(file, sweeps[i].last),
+				 sweeps[i].points - 1);
+		for (size_t j = 0; j < sweeps[i].points; j++) {
+			AUTO_RECIPE struct recipe *recipe =
+				recipe_file_recipe(file, j, &report);
+
+			assert_non_null(recipe);
+			assert_true(j > 0 || strcmp(recipe->method->name,
+						    sweeps[i].method) == 0);
+		}
+		assert_int_equal(report.count, 0);
+	}
+}
+
 static void every_recipe_of_the_folder_is_known(void **state)
 {
 	DIR *dir = opendir(FOLDER);
@@ -104,13 +144,14 @@ static void every_recipe_of_the_folder_is_known(void **state)
 	for (struct dirent *entry; (entry = readdir(dir));)
 		count += entry->d_name[0] != '.';
 	closedir(dir);
-	assert_int_equal(count, ARRAY_LEN(files));
+	assert_int_equal(count, ARRAY_LEN(files) + ARRAY_LEN(sweeps));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_published_recipe_is_taken),
+		cmocka_unit_test(each_point_of_a_sweep_is_taken),
 		cmocka_unit_test(every_recipe_of_the_folder_is_known),
 	};
 
