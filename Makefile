@@ -123,6 +123,11 @@ demo: ## a real model: fine-tune, merge, mount, load, compare
 	@$(MAKE) --no-print-directory all venv
 	@LLMERGEFS=$(abspath $(PROGRAM)) $(VENV)/bin/python tests/demo/demo.py
 
+demo-ab: ## two dozen merges of that model in one mount: measure, plot
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all venv
+	@LLMERGEFS=$(abspath $(PROGRAM)) $(VENV)/bin/python tests/demo/ab.py
+
 bench: $(PROGRAM) venv ## the figures: mount time, GB/s, memory
 	@LLMERGEFS=$(abspath $(PROGRAM)) $(VENV)/bin/python tests/bench/bench.py
 
@@ -234,7 +239,7 @@ help: ## this
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all bench clean demo deps deps-dev fuzz fuzz-programs help install lint \
+.PHONY: all bench clean demo demo-ab deps deps-dev fuzz fuzz-programs help install lint \
 	lint-analyzer lint-cppcheck lint-format lint-layers lint-tidy packages \
 	test test-vllm unit unit-programs venv venv-vllm
 .SECONDARY:

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "cache/account.h"
 #include "cache/evict.h"
@@ -23,6 +24,7 @@
 #define LOCK_WAIT_SECONDS 2.0
 #define LOCK_NAP_MIN_NS 50000L
 #define LOCK_NAP_MAX_NS 10000000L
+#define LOCK_TRIES 3
 
 /* Evict a sixteenth of the budget at once: walks are dear. */
 enum { SLACK_DIVISOR = 16 };
@@ -92,9 +94,14 @@ static int lock_soon(int fd)
 	return 0;
 }
 
+/*
+ * -ESTALE: somebody removed the file while this waited for its lock, and others
+ * may hold that of a new one.
+ */
 static int account_open(int root)
 {
 	AUTO_FD int fd = -1;
+	struct stat st;
 	int rc;
 
 	fd = openat(root, ACCOUNT_FILE,
@@ -103,15 +110,21 @@ static int account_open(int root)
 	if (fd < 0)
 		return -errno;
 	rc = lock_soon(fd);
+	if (rc == 0 && fstat(fd, &st) < 0)
+		rc = -errno;
+	if (rc == 0 && st.st_nlink == 0)
+		rc = -ESTALE;
 	return rc ? rc : TAKE_FD(fd);
 }
 
 int account_enter(struct account *account, int root)
 {
-	int fd;
+	int tries = LOCK_TRIES, fd;
 
 	pthread_mutex_lock(&account->gate);
-	fd = account_open(root);
+	do
+		fd = account_open(root);
+	while (fd == -ESTALE && tries-- > 0);
 	if (fd < 0)
 		pthread_mutex_unlock(&account->gate);
 	return fd;
@@ -124,8 +137,8 @@ void account_leave(struct account *account, int fd)
 }
 
 /* Count what is there, and evict where `bytes` more would be too many. */
-static int settle(struct account *account, int root, uint64_t bytes,
-		  uint64_t *used)
+static int make_room(struct account *account, int root, uint64_t bytes,
+		     uint64_t *used)
 {
 	uint64_t most = account->bytes_max;
 	uint64_t room = max_u64(bytes, most / SLACK_DIVISOR);
@@ -151,7 +164,7 @@ int account_reserve(struct account *account, int fd, int root, uint64_t bytes)
 		return -EFBIG;
 	if (!atomic_load(&account->counted) || !record_read(fd, &used) ||
 	    used > account->bytes_max - bytes) {
-		rc = settle(account, root, bytes, &used);
+		rc = make_room(account, root, bytes, &used);
 		if (rc)
 			return rc;
 	}
@@ -160,6 +173,21 @@ int account_reserve(struct account *account, int fd, int root, uint64_t bytes)
 	rc = record_write(fd, used + bytes);
 	if (rc == 0)
 		atomic_store(&account->bytes, used + bytes);
+	return rc;
+}
+
+int account_settle(struct account *account, int fd, int root,
+		   uint64_t bytes_max, struct usage *usage)
+{
+	int rc;
+
+	rc = evict_count(root, usage);
+	if (rc == 0)
+		rc = evict_down_to(root, usage, bytes_max);
+	if (rc == 0)
+		rc = record_write(fd, usage->bytes);
+	if (rc == 0)
+		atomic_store(&account->bytes, usage->bytes);
 	return rc;
 }
 

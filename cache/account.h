@@ -11,6 +11,12 @@
  *
  * Waiting for the lock is bounded: a process that was stopped while it held it
  * costs the others what they would have kept, no more.
+ *
+ * Each process has a budget of its own for the whole folder, and keeps it when
+ * it writes: where two differ, the one with the smaller evicts down to that,
+ * whoever wrote what goes, and the one with the larger fills up again. So the
+ * folder never holds more than the largest of the budgets in use, and never
+ * more than one's own right after one has written.
  */
 #ifndef LMFS_ACCOUNT_H
 #define LMFS_ACCOUNT_H
@@ -45,6 +51,14 @@ void account_leave(struct account *account, int fd);
  * than the budget), -EBUSY (too much is being written) or -errno.
  */
 int account_reserve(struct account *account, int fd, int root, uint64_t bytes);
+
+/*
+ * Count what is there, evict down to bytes_max, and write the account anew;
+ * *usage says what went, and what is left. 0 or -errno.
+ */
+struct usage;
+int account_settle(struct account *account, int fd, int root,
+		   uint64_t bytes_max, struct usage *usage);
 
 /* Something went without leave: count again before the next reservation. */
 void account_doubt(struct account *account);

@@ -32,13 +32,12 @@
 
 enum cache_class {
 	CACHE_STATE, /* small and dear: kept on disk unless there is none */
-	CACHE_CHUNK, /* large: kept on disk where disk_chunks is set */
+	CACHE_CHUNK, /* large: kept on disk where the request says so */
 	CACHE_CLASSES
 };
 
 struct cache_options {
 	const char *dir;   /* NULL: nothing on disk */
-	bool disk_chunks;  /* keep chunks on disk, too */
 	size_t memory_max; /* bytes of blobs in memory */
 	uint64_t disk_max; /* bytes of the folder, all processes together */
 };
@@ -100,11 +99,13 @@ void cache_close(struct cache *cache);
  * The same key always comes with the same class and size. `make` is called on a
  * pool thread if nobody makes this key yet; ctx belongs to the maker once it is
  * taken: free_ctx(ctx) is called exactly once, whatever the outcome (may be
- * NULL).
+ * NULL). The request that begins the making of a key says whether it is kept on
+ * disk; it is looked for there in any case.
  */
 struct cache_request {
 	struct hash128 key;
 	enum cache_class class;
+	bool keep; /* a chunk on disk, too; states always are */
 	size_t size;
 	cache_make make;
 	void *ctx;

@@ -10,7 +10,6 @@
 
 struct disk {
 	struct folder *folder;
-	bool keeps[CACHE_CLASSES];
 	/* What follows is under the lock. */
 	pthread_mutex_t lock;
 	uint64_t hits, writes, write_errors, bad;
@@ -35,8 +34,6 @@ struct disk *disk_open(const struct cache_options *options,
 	if (!disk)
 		return NULL;
 	pthread_mutex_init(&disk->lock, NULL);
-	disk->keeps[CACHE_STATE] = true;
-	disk->keeps[CACHE_CHUNK] = options->disk_chunks;
 	disk->folder = folder_open(options->dir, options->disk_max);
 	if (!disk->folder) {
 		disk_close(disk);
@@ -130,7 +127,7 @@ void disk_save(struct disk *disk, const struct object *object, const void *data)
 {
 	int rc;
 
-	if (!disk->keeps[object->class] || !is_writable(disk))
+	if (!is_writable(disk))
 		return;
 	rc = save(disk, object, data);
 	if (rc == -EFBIG || rc == -EBUSY) /* no room within the budget */

@@ -22,7 +22,7 @@ void disk_close(struct disk *disk); /* NULL is fine */
 /* Fill object->size bytes at data: true if the object was there, and sound. */
 bool disk_load(struct disk *disk, const struct object *object, void *data);
 
-/* Keep the bytes, where that is wanted and possible. */
+/* Keep the bytes, where that is possible. */
 void disk_save(struct disk *disk, const struct object *object,
 	       const void *data);
 

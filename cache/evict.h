@@ -1,7 +1,8 @@
 /*
  * What lies in the folder of a cache, what it weighs, and what of it goes
  * first: chunks before states, and the longest unused first. The time of last
- * use is the mtime of an object.
+ * use is the mtime of an object. Files that are none of the cache's are neither
+ * counted nor removed.
  *
  * Ages are told apart by the second up to 16 s, then by an eighth of
  * themselves, so that a folder of any size is put in order with one histogram
@@ -17,9 +18,12 @@
 enum { EVICT_AGES = 496, EVICT_RANKS = CACHE_CLASSES * EVICT_AGES };
 
 struct usage {
-	uint64_t bytes; /* of all objects, finished or being written */
-	uint64_t now;	/* seconds since 1970, when it was counted */
+	uint64_t bytes;	  /* of all objects, finished or being written */
+	uint64_t writing; /* of those being written */
+	uint64_t now;	  /* seconds since 1970, when it was counted */
 	uint64_t by_rank[EVICT_RANKS]; /* finished ones; rank 0 goes first */
+	/* What went: files of killed writers, and objects. */
+	uint64_t leftovers, leftover_bytes, evicted, evicted_bytes;
 };
 
 /* What a file of so many bytes counts for: whole blocks of 4096. */

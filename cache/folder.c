@@ -15,9 +15,12 @@
 #define WRITABLE_BY_OTHERS (S_IWGRP | S_IWOTH)
 
 #define TAG_FILE "CACHEDIR.TAG"
-#define TAG_TEXT                                                      \
-	"Signature: 8a477f597d28d172789f06886806bc55\n"               \
-	"# This folder is a cache of llmergefs; it may be deleted.\n" \
+#define TAG_BEGIN                                       \
+	"Signature: 8a477f597d28d172789f06886806bc55\n" \
+	"# This folder is a cache of llmergefs"
+#define TAG_TEXT                 \
+	TAG_BEGIN                \
+	"; it may be deleted.\n" \
 	"# About this file see https://bford.info/cachedir/\n"
 
 /* An object's time of use need not be exact: spare the disk. */
@@ -62,15 +65,21 @@ static int root_check(const char *dir, int root, struct error *err)
 	return 0;
 }
 
+static int dir_open(const char *dir, struct error *err)
+{
+	int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return root < 0 ? fail(err, errno, "%s: %m", dir) : root;
+}
+
 /* A descriptor of the folder, or -errno. */
 static int root_open(const struct folder *folder, struct error *err)
 {
-	AUTO_FD int root = -1;
+	AUTO_FD int root = dir_open(folder->dir, err);
 	int rc;
 
-	root = open(folder->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return fail(err, errno, "%s: %m", folder->dir);
+		return root;
 	rc = root_check(folder->dir, root, err);
 	return rc ? rc : TAKE_FD(root);
 }
@@ -108,15 +117,53 @@ static int make_dir(int root, const char *name)
 								     : -errno;
 }
 
+/* An empty one is of a process that was killed before it wrote the text. */
 static int write_tag(int root)
 {
-	AUTO_FD int fd =
-		openat(root, TAG_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-		       FILE_MODE);
+	AUTO_FD int fd = -1;
+	struct stat st;
 
+	if (fstatat(root, TAG_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_size > 0)
+		return 0;
+	fd = openat(root, TAG_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+		    FILE_MODE);
 	if (fd < 0)
-		return errno == EEXIST ? 0 : -errno;
+		return -errno;
 	return file_write_at(fd, TAG_TEXT, sizeof(TAG_TEXT) - 1, 0);
+}
+
+static bool tag_is_ours(int root)
+{
+	AUTO_FD int fd = openat(root, TAG_FILE,
+				O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	char text[sizeof(TAG_BEGIN) - 1];
+
+	return fd >= 0 && file_read_at(fd, text, sizeof(text), 0) == 0 &&
+	       memcmp(text, TAG_BEGIN, sizeof(text)) == 0;
+}
+
+/* Whose it is matters only once it is a cache at all. */
+int folder_root(const struct folder *folder, struct error *err)
+{
+	AUTO_FD int root = dir_open(folder->dir, err);
+	int rc;
+
+	if (root < 0)
+		return root;
+	if (!tag_is_ours(root))
+		return fail(err, EINVAL,
+			    "%s is not a cache of llmergefs: it has no %s of "
+			    "one, and is left alone; name the right folder "
+			    "with --cache-dir",
+			    folder->dir, TAG_FILE);
+	rc = root_check(folder->dir, root, err);
+	return rc ? rc : TAKE_FD(root);
+}
+
+struct account *folder_account(struct folder *folder)
+{
+	return &folder->account;
 }
 
 int folder_prepare(struct folder *folder, struct error *err)

@@ -9,8 +9,17 @@
  *
  * It must belong to the user, and be writable by nobody else: checksums guard
  * against accidents, not against another who puts objects there. It is looked
- *up by its path each time, so that one that is removed, or replaced, while it
- *is in use is simply begun anew. All functions may be called from any thread.
+ * up by its path each time, so that one that is removed, or replaced, while it
+ * is in use is simply begun anew. No link below it is followed where files are
+ * counted or removed. All functions may be called from any thread.
+ *
+ * The budget is hard, over all processes, whoever is killed when: it counts the
+ * objects and what is being written, in whole blocks of 4096 bytes. Directories
+ * (at most 2 MiB of them), the tag and the account come on top, and so does, as
+ * long as a reader has it open, an object that was evicted. Every process has
+ * its own budget for the whole folder: of two mounts that share one, the
+ * smaller evicts down to its own whenever it writes. A mount that writes
+ * nothing evicts nothing; `llmergefs cache gc` does.
  */
 #ifndef LMFS_FOLDER_H
 #define LMFS_FOLDER_H
@@ -24,6 +33,7 @@ enum { FOLDER_FANOUT = 256, FOLDER_NAME_MAX = 64 };
 extern const char *const folder_class_dirs[CACHE_CLASSES];
 
 struct folder;
+struct account;
 
 /* The path of an object below the folder. */
 void folder_name(enum cache_class class, struct hash128 key,
@@ -37,6 +47,16 @@ const char *folder_dir(const struct folder *folder);
 
 /* Make what is missing of it, and check it: 0, or -errno with a sentence. */
 int folder_prepare(struct folder *folder, struct error *err);
+
+/*
+ * The folder as it is, for those who look at it or clean it up: a descriptor,
+ * which the caller closes; -ENOENT where there is none; or -errno with a
+ * sentence, as where it is another's, or no cache of ours.
+ */
+int folder_root(const struct folder *folder, struct error *err);
+
+/* Its lock, and what it holds; the folder's own. */
+struct account *folder_account(struct folder *folder);
 
 /* The object that is asked for. */
 struct object {

@@ -2,8 +2,6 @@
 
 #include "cache/making.h"
 
-enum { BLOB_ALIGN = 64 };
-
 /* A cleared waiter->entry says that it is not parked any more. */
 static struct cache_waiter *take_waiters(struct making *making)
 {
@@ -54,6 +52,11 @@ void making_free_ctx(const struct cache_request *request)
 		request->free_ctx(request->ctx);
 }
 
+static bool is_kept(const struct cache_request *request)
+{
+	return request->class == CACHE_STATE || request->keep;
+}
+
 static struct object object_of(const struct cache_request *request)
 {
 	return (struct object){ request->class, request->key, request->size };
@@ -91,22 +94,16 @@ static bool begin(struct making *making)
 	return wanted;
 }
 
-static void *blob_alloc(size_t size)
-{
-	uint64_t bytes = round_up_u64(max_u64(size, 1), BLOB_ALIGN);
-
-	return bytes < size ? NULL : aligned_alloc(BLOB_ALIGN, bytes);
-}
-
 /* Find the bytes on disk, or make them. */
 static int fill(struct making *making, bool *made, struct error *err)
 {
 	const struct cache_request *request = &making->request;
 	struct object object = object_of(request);
 	struct disk *disk = making->cache->disk;
-	AUTO_FREE void *data = blob_alloc(request->size);
+	void *data = blob_alloc(request->size);
 	int rc;
 
+	making->entry->blob.data = data; /* it goes with the entry */
 	if (!data)
 		return fail(err, ENOMEM, "no memory for %zu bytes",
 			    request->size);
@@ -116,7 +113,6 @@ static int fill(struct making *making, bool *made, struct error *err)
 			return rc;
 		*made = true;
 	}
-	making->entry->blob.data = TAKE(data);
 	return 0;
 }
 
@@ -166,7 +162,7 @@ static void make(struct making *making)
 		return;
 	}
 	publish(making, made);
-	if (made && cache->disk)
+	if (made && cache->disk && is_kept(&making->request))
 		disk_save(cache->disk, &object, making->entry->blob.data);
 	cache_put(cache, &making->entry->blob);
 }

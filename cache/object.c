@@ -29,11 +29,11 @@ struct header {
 };
 _Static_assert(sizeof(struct header) == OBJECT_HEADER_BYTES, "as drawn");
 
-static struct header header_of(struct hash128 key, const void *data,
-			       size_t size)
-{
-	struct hash128 check = hash_bytes(data, size);
+enum { PIECE_BYTES = 1 << 20 };
 
+static struct header header_of(struct hash128 key, uint64_t size,
+			       struct hash128 check)
+{
 	return (struct header){
 		.magic = OBJECT_MAGIC,
 		.version = htole32(OBJECT_VERSION),
@@ -70,13 +70,52 @@ int object_read(int fd, struct hash128 key, void *data, size_t size)
 	rc = file_read_at(fd, data, size, sizeof(found));
 	if (rc)
 		return rc;
-	expected = header_of(key, data, size);
+	expected = header_of(key, size, hash_bytes(data, size));
+	return memcmp(&found, &expected, sizeof(found)) ? -EBADMSG : 0;
+}
+
+/* The hash of a payload; its file may become shorter meanwhile. */
+static int payload_hash(int fd, uint64_t size, struct hash128 *check)
+{
+	AUTO_FREE void *piece = malloc(PIECE_BYTES);
+	AUTO_HASHER struct hasher *hasher = hasher_open();
+	uint64_t off, len;
+	int rc;
+
+	if (!piece || !hasher)
+		return -ENOMEM;
+	for (off = 0; off < size; off += len) {
+		len = min_u64(size - off, PIECE_BYTES);
+		rc = file_read_at(fd, piece, len, OBJECT_HEADER_BYTES + off);
+		if (rc)
+			return rc;
+		hasher_add(hasher, piece, len);
+	}
+	*check = hasher_value(hasher);
+	return 0;
+}
+
+/* A wrong length is seen before the payload is read, however long that is. */
+int object_check(int fd, struct hash128 key)
+{
+	struct header found, expected;
+	struct hash128 check;
+	int rc;
+
+	rc = file_read_at(fd, &found, sizeof(found), 0);
+	if (rc == 0)
+		rc = length_check(fd, le64toh(found.length));
+	if (rc == 0)
+		rc = payload_hash(fd, le64toh(found.length), &check);
+	if (rc)
+		return rc == -ENODATA ? -EBADMSG : rc;
+	expected = header_of(key, le64toh(found.length), check);
 	return memcmp(&found, &expected, sizeof(found)) ? -EBADMSG : 0;
 }
 
 int object_write(int fd, struct hash128 key, const void *data, size_t size)
 {
-	struct header header = header_of(key, data, size);
+	struct header header = header_of(key, size, hash_bytes(data, size));
 	int rc;
 
 	rc = file_write_at(fd, &header, sizeof(header), 0);

@@ -17,6 +17,12 @@ enum { OBJECT_HEADER_BYTES = 64 };
  */
 int object_read(int fd, struct hash128 key, void *data, size_t size);
 
+/*
+ * Check an object of any size, piece by piece: 0, -EBADMSG where it is not the
+ * one of this key, whole and sound, or -errno.
+ */
+int object_check(int fd, struct hash128 key);
+
 /* Write an object from the start of an empty file: 0 or -errno. */
 int object_write(int fd, struct hash128 key, const void *data, size_t size);
 

@@ -1,8 +1,38 @@
 #include <assert.h>
+#include <sys/mman.h>
 
 #include "cache/table.h"
 
-enum { SLOTS_MIN = 64 };
+enum { SLOTS_MIN = 64, BLOB_ALIGN = 64, BLOB_MAPPED_MIN = 64 * 1024 };
+
+static void *map_bytes(size_t size)
+{
+	void *data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return data == MAP_FAILED ? NULL : data;
+}
+
+void *blob_alloc(size_t size)
+{
+	uint64_t bytes = round_up_u64(max_u64(size, 1), BLOB_ALIGN);
+
+	if (size >= BLOB_MAPPED_MIN)
+		return map_bytes(size);
+	return aligned_alloc(BLOB_ALIGN, bytes);
+}
+
+/* The bytes are the cache's own; to those who borrow them they are const. */
+void blob_free(const struct blob *blob)
+{
+	void *data;
+
+	memcpy(&data, &blob->data, sizeof(data));
+	if (!data || blob->size < BLOB_MAPPED_MIN)
+		free(data);
+	else if (munmap(data, blob->size) < 0) /* too many holes by then */
+		madvise(data, blob->size, MADV_DONTNEED);
+}
 
 bool table_init(struct table *table, size_t bytes_max)
 {
@@ -143,13 +173,9 @@ struct entry *table_trim(struct table *table)
 	return list;
 }
 
-/* The bytes are the entry's own; to those who borrow them they are const. */
 static void entry_free(struct entry *entry)
 {
-	void *data;
-
-	memcpy(&data, &entry->blob.data, sizeof(data));
-	free(data);
+	blob_free(&entry->blob);
 	free(entry);
 }
 

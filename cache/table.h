@@ -14,6 +14,14 @@
 
 struct making;
 
+/*
+ * The bytes of an entry, 64-byte aligned; NULL: no memory. Large ones come from
+ * the system and go back to it at once: a heap that blobs of many sizes come
+ * and go in keeps as much again as the budget allows.
+ */
+void *blob_alloc(size_t size);
+void blob_free(const struct blob *blob);
+
 struct entry {
 	struct blob blob; /* what is handed out */
 	struct hash128 key;

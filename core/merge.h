@@ -88,4 +88,12 @@ int merge_state_key(const struct job *job, struct hash128 *key,
 int merge_tensor_key(const struct job *job, struct hash128 *key,
 		     struct error *err);
 
+/*
+ * The same with source_likeness() in place of the identity: equal ones make the
+ * same bytes, without a look into any file; two copies of a file are different.
+ * 0 or -ENOMEM.
+ */
+int merge_state_likeness(const struct job *job, struct hash128 *likeness);
+int merge_tensor_likeness(const struct job *job, struct hash128 *likeness);
+
 #endif

@@ -3,46 +3,68 @@
  * thing a line. Numbers that are not whole are written in hexadecimal, exactly.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 
+#include "core/key_text.h"
 #include "core/merge.h"
 
 /* Raised whenever the driver or the kernels change what they make. */
 #define KEY_VERSION 1
 
-static void write_shape(FILE *out, const struct job *job)
+/* Which of the four keys of a job is written. */
+struct key_kind {
+	bool state;    /* of the state, else of the tensor */
+	bool likeness; /* sources by likeness, else by identity */
+};
+
+static void write_shape(struct key_text *out, const struct job *job)
 {
-	fputs("shape", out);
-	for (unsigned i = 0; i < job->shape.rank; i++)
-		fprintf(out, " %" PRIu64, job->shape.dim[i]);
-	fputc('\n', out);
+	key_text_add(out, "shape");
+	for (unsigned i = 0; i < job->shape.rank; i++) {
+		key_text_add(out, " ");
+		key_text_u64(out, job->shape.dim[i]);
+	}
+	key_text_add(out, "\n");
 }
 
-static int write_input(FILE *out, const struct job_input *input,
-		       struct error *err)
+static int name_source(const struct source *source, struct key_kind kind,
+		       struct hash128 *name, struct error *err)
 {
-	const struct tensor *tensor = input->tensor;
-	char hex[HASH_HEX_LEN + 1];
-	struct hash128 identity;
-	int rc = source_identity(tensor->source, &identity, err);
-
-	if (rc)
-		return rc;
-	hash_hex(identity, hex);
-	fprintf(out, "input %s at %" PRIu64 " %s", hex, tensor->off,
-		dtype_info(tensor->dtype)->name);
-	if (input->round != DTYPE_NONE)
-		fprintf(out, " to %s", dtype_info(input->round)->name);
-	fputc('\n', out);
+	if (!kind.likeness)
+		return source_identity(source, name, err);
+	*name = source_likeness(source);
 	return 0;
 }
 
-static int write_inputs(FILE *out, const struct job *job, size_t count,
-			struct error *err)
+static int write_input(struct key_text *out, const struct job_input *input,
+		       struct key_kind kind, struct error *err)
 {
+	const struct tensor *tensor = input->tensor;
+	struct hash128 source;
+	int rc = name_source(tensor->source, kind, &source, err);
+
+	if (rc)
+		return rc;
+	key_text_add(out, "input ");
+	key_text_hash128(out, source);
+	key_text_add(out, " at ");
+	key_text_u64(out, tensor->off);
+	key_text_add(out, " ");
+	key_text_add(out, dtype_info(tensor->dtype)->name);
+	if (input->round != DTYPE_NONE) {
+		key_text_add(out, " to ");
+		key_text_add(out, dtype_info(input->round)->name);
+	}
+	key_text_add(out, "\n");
+	return 0;
+}
+
+static int write_inputs(struct key_text *out, const struct job *job,
+			struct key_kind kind, struct error *err)
+{
+	size_t count = job->kind == JOB_COPY ? 1 : job->args.inputs;
+
 	for (size_t i = 0; i < count; i++) {
-		int rc = write_input(out, &job->inputs[i], err);
+		int rc = write_input(out, &job->inputs[i], kind, err);
 
 		if (rc)
 			return rc;
@@ -59,89 +81,124 @@ static bool takes_option(const struct job *job,
 	return input != job->args.base || job->method->base_has_options;
 }
 
-static void write_option(FILE *out, const struct job *job, size_t option)
+static void write_value(struct key_text *out, double value)
 {
-	fprintf(out, "%s", job->method->options[option].name);
-	for (size_t i = 0; i < job->args.inputs; i++) {
-		double value = method_value(&job->args, option, i);
-
-		if (!takes_option(job, &job->method->options[option], i))
-			continue;
-		/* The sign of a NaN is nobody's choice. */
-		if (isnan(value))
-			fputs(" unset", out);
-		else
-			fprintf(out, " %a", value);
-	}
-	fputc('\n', out);
+	key_text_add(out, " ");
+	/* The sign of a NaN is nobody's choice. */
+	if (isnan(value))
+		key_text_add(out, "unset");
+	else
+		key_text_double(out, value);
 }
 
-static void write_method(FILE *out, const struct job *job, bool for_state)
+static void write_option(struct key_text *out, const struct job *job,
+			 size_t option)
+{
+	const struct method_option *row = &job->method->options[option];
+
+	key_text_add(out, row->name);
+	for (size_t i = 0; i < job->args.inputs; i++)
+		if (takes_option(job, row, i))
+			write_value(out, method_value(&job->args, option, i));
+	key_text_add(out, "\n");
+}
+
+static void write_method(struct key_text *out, const struct job *job,
+			 struct key_kind kind)
 {
 	const struct merge_method *method = job->method;
 
-	fprintf(out, "method %s %u\n", method->name, method->version);
-	if (job->args.base != METHOD_NO_BASE)
-		fprintf(out, "base %zu\n", job->args.base);
+	key_text_add(out, "method ");
+	key_text_add(out, method->name);
+	key_text_add(out, " ");
+	key_text_u64(out, method->version);
+	key_text_add(out, "\n");
+	if (job->args.base != METHOD_NO_BASE) {
+		key_text_add(out, "base ");
+		key_text_u64(out, job->args.base);
+		key_text_add(out, "\n");
+	}
 	for (size_t i = 0; i < method->options_count; i++)
-		if (!for_state || method->options[i].in_state)
+		if (!kind.state || method->options[i].in_state)
 			write_option(out, job, i);
 }
 
-static void write_draws(FILE *out, const struct job *job)
+static void write_draws(struct key_text *out, const struct job *job)
 {
-	fprintf(out, "seed %" PRIu64 "\npositions", job->args.seed);
-	for (size_t i = 0; i < job->args.inputs; i++)
-		if (i != job->args.base)
-			fprintf(out, " %" PRIu32, job->args.positions[i]);
-	fprintf(out, "\nname %zu %s\n", strlen(job->args.name), job->args.name);
+	key_text_add(out, "seed ");
+	key_text_u64(out, job->args.seed);
+	key_text_add(out, "\npositions");
+	for (size_t i = 0; i < job->args.inputs; i++) {
+		if (i == job->args.base)
+			continue;
+		key_text_add(out, " ");
+		key_text_u64(out, job->args.positions[i]);
+	}
+	key_text_add(out, "\nname ");
+	key_text_u64(out, strlen(job->args.name));
+	key_text_add(out, " ");
+	key_text_add(out, job->args.name);
+	key_text_add(out, "\n");
 }
 
-static int write_key(FILE *out, const struct job *job, bool for_state,
-		     struct error *err)
+static void write_word(struct key_text *out, const char *what, const char *word)
 {
-	fprintf(out, "%s %d\n", for_state ? "state" : "tensor", KEY_VERSION);
+	key_text_add(out, what);
+	key_text_add(out, word);
+	key_text_add(out, "\n");
+}
+
+static int write_key(struct key_text *out, const struct job *job,
+		     struct key_kind kind, struct error *err)
+{
+	key_text_add(out, kind.state ? "state " : "tensor ");
+	key_text_u64(out, KEY_VERSION);
+	key_text_add(out, "\n");
 	write_shape(out, job);
 	if (job->kind == JOB_COPY) {
-		fprintf(out, "copy %s\n", dtype_info(job->dtype)->name);
-		return write_inputs(out, job, 1, err);
+		write_word(out, "copy ", dtype_info(job->dtype)->name);
+		return write_inputs(out, job, kind, err);
 	}
-	write_method(out, job, for_state);
+	write_method(out, job, kind);
 	if (job->method->draws)
 		write_draws(out, job);
-	if (!for_state)
-		fprintf(out, "output %s\n", dtype_info(job->dtype)->name);
-	return write_inputs(out, job, job->args.inputs, err);
+	if (!kind.state)
+		write_word(out, "output ", dtype_info(job->dtype)->name);
+	return write_inputs(out, job, kind, err);
 }
 
-static int key_of(const struct job *job, bool for_state, struct hash128 *key,
-		  struct error *err)
+static int key_of(const struct job *job, struct key_kind kind,
+		  struct hash128 *key, struct error *err)
 {
-	AUTO_FREE char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	AUTO_KEY_TEXT struct key_text text;
 	int rc;
 
-	if (!out)
-		return fail(err, ENOMEM, "%s: no memory for its key",
-			    job->name);
-	rc = write_key(out, job, for_state, err);
-	if ((ferror(out) | fclose(out)) && !rc)
-		rc = fail(err, ENOMEM, "no memory for its key");
+	key_text_init(&text);
+	rc = write_key(&text, job, kind, err);
 	if (rc)
 		return fail_in(err, rc, "%s", job->name);
-	*key = hash_bytes(text, len);
-	return 0;
+	rc = key_text_hash(&text, key);
+	return rc ? fail(err, -rc, "%s: no memory for its key", job->name) : 0;
 }
 
 int merge_state_key(const struct job *job, struct hash128 *key,
 		    struct error *err)
 {
-	return key_of(job, true, key, err);
+	return key_of(job, (struct key_kind){ .state = true }, key, err);
 }
 
 int merge_tensor_key(const struct job *job, struct hash128 *key,
 		     struct error *err)
 {
-	return key_of(job, false, key, err);
+	return key_of(job, (struct key_kind){ .state = false }, key, err);
+}
+
+int merge_state_likeness(const struct job *job, struct hash128 *likeness)
+{
+	return key_of(job, (struct key_kind){ true, true }, likeness, NULL);
+}
+
+int merge_tensor_likeness(const struct job *job, struct hash128 *likeness)
+{
+	return key_of(job, (struct key_kind){ false, true }, likeness, NULL);
 }

@@ -137,6 +137,9 @@ struct merge_method {
 	const char *name;    /* in recipes */
 	const char *summary; /* one line */
 	unsigned version;    /* raised whenever output bytes change */
+	/* What an element of one input takes a thread, in picoseconds, reading
+	 * it apart: whether a result is worth keeping (fs/engine_piece.c). */
+	unsigned element_ps;
 	enum method_base base;
 	bool base_has_options; /* per-model options are resolved for it, too */
 	size_t models_min, models_max; /* inputs other than a base */

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "core/base/file.h"
@@ -22,7 +23,9 @@ struct failed {
 
 struct model_set {
 	char *recipe_dir;
+	char *working_dir; /* NULL: the process's own */
 	struct source_set *sources;
+	atomic_size_t references;
 	struct held **held;
 	size_t count;
 	const struct failed *failed;
@@ -47,24 +50,39 @@ static void auto_model_set_close(struct model_set *const *set)
 	model_set_close(*set);
 }
 
-struct model_set *model_set_open(const char *recipe_dir)
+struct model_set *model_set_open(const char *recipe_dir,
+				 struct source_set *sources)
 {
 	AUTO(auto_model_set_close)
 	struct model_set *set = calloc(1, sizeof(*set));
 
 	if (!set)
 		return NULL;
+	atomic_init(&set->references, 1);
 	set->recipe_dir = strdup(recipe_dir);
-	set->sources = source_set_open();
+	set->sources =
+		sources ? source_set_open_in(sources) : source_set_open();
 	set->arena = arena_open();
 	if (!set->recipe_dir || !set->sources || !set->arena)
 		return NULL;
 	return TAKE(set);
 }
 
+int model_set_working_dir(struct model_set *set, const char *dir)
+{
+	set->working_dir = strdup(dir);
+	return set->working_dir ? 0 : -ENOMEM;
+}
+
+struct model_set *model_set_hold(struct model_set *set)
+{
+	atomic_fetch_add(&set->references, 1);
+	return set;
+}
+
 void model_set_close(struct model_set *set)
 {
-	if (!set)
+	if (!set || atomic_fetch_sub(&set->references, 1) > 1)
 		return;
 	for (size_t i = 0; i < set->count; i++)
 		held_close(set->held[i]);
@@ -72,6 +90,7 @@ void model_set_close(struct model_set *set)
 	source_set_close(set->sources);
 	arena_close(set->arena);
 	free(set->recipe_dir);
+	free(set->working_dir);
 	free(set);
 }
 
@@ -166,6 +185,7 @@ static struct held *held_open(struct model_set *set,
 			      struct report *report)
 {
 	AUTO(auto_held_close) struct held *held = calloc(1, sizeof(*held));
+	const struct model_dirs dirs = { set->recipe_dir, set->working_dir };
 	size_t errors = report->errors;
 	struct model_place place;
 	struct error err;
@@ -178,7 +198,7 @@ static struct held *held_open(struct model_set *set,
 			     ref->text);
 		return NULL;
 	}
-	if (model_find(ref, set->recipe_dir, held->arena, &place, &err)) {
+	if (model_find(ref, &dirs, held->arena, &place, &err)) {
 		report_failure(report, &err);
 		return NULL;
 	}

@@ -56,9 +56,22 @@ struct model {
 
 struct model_set; /* owns models and, through its source_set, their files */
 
-/* recipe_dir: where relative paths are looked for first (copied). */
-struct model_set *model_set_open(const char *recipe_dir);
+/*
+ * recipe_dir: where relative paths are looked for first (copied). The files of
+ * its models are among `sources`, which is borrowed, for as long as they are
+ * needed by any; NULL: they are its own alone. The set is counted:
+ * model_set_hold() is one reference more, model_set_close() one less, and the
+ * last one frees it (any thread).
+ */
+struct model_set *model_set_open(const char *recipe_dir,
+				 struct source_set *sources);
+struct model_set *model_set_hold(struct model_set *set);
 void model_set_close(struct model_set *set); /* NULL is fine */
+
+/* Where relative paths are looked for next, instead of the process's working
+ * directory, which a daemon leaves. Before the first model. 0 or -ENOMEM. */
+int model_set_working_dir(struct model_set *set, const char *dir);
+
 struct source_set *model_set_sources(struct model_set *set);
 size_t model_set_count(const struct model_set *set);
 const struct model *model_set_at(const struct model_set *set, size_t i);

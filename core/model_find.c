@@ -46,10 +46,13 @@ static int find_below(const char *base, const char *path, struct arena *arena,
 }
 
 /* Say in which folders a relative path was looked for, and `rest`. */
-static int fail_nowhere(const struct model_ref *ref, const char *recipe_dir,
-			const char *rest, struct error *err)
+static int fail_nowhere(const struct model_ref *ref,
+			const struct model_dirs *dirs, const char *rest,
+			struct error *err)
 {
-	AUTO_FREE char *cwd = getcwd(NULL, 0);
+	const char *recipe_dir = dirs->recipe;
+	AUTO_FREE char *cwd =
+		dirs->working ? strdup(dirs->working) : getcwd(NULL, 0);
 	bool other = cwd && strcmp(cwd, recipe_dir) != 0;
 
 	return fail(err, ENOENT, "model \"%s\": no such folder in %s%s%s%s",
@@ -58,9 +61,9 @@ static int fail_nowhere(const struct model_ref *ref, const char *recipe_dir,
 }
 
 /* The ids that are looked for here are also relative paths. */
-static int find_in_hub(const struct model_ref *ref, const char *recipe_dir,
-		       struct arena *arena, struct model_place *place,
-		       struct error *err)
+static int find_in_hub(const struct model_ref *ref,
+		       const struct model_dirs *dirs, struct arena *arena,
+		       struct model_place *place, struct error *err)
 {
 	AUTO_FREE char *root = hub_root();
 	AUTO_FREE char *dir = NULL;
@@ -68,7 +71,7 @@ static int find_in_hub(const struct model_ref *ref, const char *recipe_dir,
 	int rc;
 
 	if (!root)
-		return fail_nowhere(ref, recipe_dir,
+		return fail_nowhere(ref, dirs,
 				    ", and the place of the Hugging Face cache "
 				    "is not known: set HF_HOME",
 				    err);
@@ -84,7 +87,7 @@ static int find_in_hub(const struct model_ref *ref, const char *recipe_dir,
 		return no_memory(err);
 	rc = hub_find(root, ref->path, ref->revision, &dir);
 	if (rc == -ENOENT)
-		return fail_nowhere(ref, recipe_dir, rest, err);
+		return fail_nowhere(ref, dirs, rest, err);
 	if (rc)
 		return fail(err, -rc, "model \"%s\": %s: %s", ref->text, root,
 			    strerror(-rc));
@@ -92,23 +95,24 @@ static int find_in_hub(const struct model_ref *ref, const char *recipe_dir,
 	return settle(dir, arena, place, err);
 }
 
-int model_find(const struct model_ref *ref, const char *recipe_dir,
+int model_find(const struct model_ref *ref, const struct model_dirs *dirs,
 	       struct arena *arena, struct model_place *place,
 	       struct error *err)
 {
 	int rc;
 
 	*place = (struct model_place){ .remedy = "" };
-	rc = find_below(recipe_dir, ref->path, arena, place, err);
+	rc = find_below(dirs->recipe, ref->path, arena, place, err);
 	if (rc == -ENOENT)
-		rc = find_below(".", ref->path, arena, place, err);
+		rc = find_below(dirs->working ? dirs->working : ".", ref->path,
+				arena, place, err);
 	if (rc != -ENOENT)
 		return rc;
 	if (ref->path[0] == '/')
 		return fail(err, ENOENT,
 			    "model \"%s\": there is no such folder", ref->text);
 	if (!hub_is_id(ref->path))
-		return fail_nowhere(ref, recipe_dir,
+		return fail_nowhere(ref, dirs,
 				    ref->path[0] == '~'
 					    ? " ('~' is not expanded: write "
 					      "the path out)"
@@ -118,5 +122,5 @@ int model_find(const struct model_ref *ref, const char *recipe_dir,
 		return fail(err, EINVAL,
 			    "model \"%s\": \"%s\" is no revision's name",
 			    ref->text, ref->revision);
-	return find_in_hub(ref, recipe_dir, arena, place, err);
+	return find_in_hub(ref, dirs, arena, place, err);
 }

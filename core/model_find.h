@@ -15,8 +15,14 @@ struct model_place {
 	bool in_hub; /* the reference's revision was looked at */
 };
 
+/* Where relative paths are looked for, in this order. */
+struct model_dirs {
+	const char *recipe;  /* the recipe's folder */
+	const char *working; /* NULL: the process's own working directory */
+};
+
 /* All made lives in the arena. ENOENT: found nowhere; EINVAL: a file. */
-int model_find(const struct model_ref *ref, const char *recipe_dir,
+int model_find(const struct model_ref *ref, const struct model_dirs *dirs,
 	       struct arena *arena, struct model_place *place,
 	       struct error *err);
 

@@ -19,10 +19,20 @@
 #include "core/base/hash.h"
 
 struct source;	   /* opaque: path, size, mtime, device, inode, fd, identity */
-struct source_set; /* owns all sources of a process */
+struct source_set; /* owns sources; any thread may use it */
 
-struct source_set *source_set_open(void);      /* NULL: no memory */
+struct source_set *source_set_open(void); /* NULL: no memory */
+
+/* A set of some of those of another, which it gets them from, and which
+ * outlives it:
+ * one that no such set has any more is closed. */
+struct source_set *source_set_open_in(struct source_set *whole);
+
 void source_set_close(struct source_set *set); /* closes all; NULL is fine */
+
+/* From now on no file of this device is a source: EINVAL. What is served from
+ * sources cannot be one itself. */
+void source_set_refuse(struct source_set *set, dev_t device);
 
 /*
  * The source at this path (made, or the one already known for the same file).
@@ -38,8 +48,8 @@ struct timespec source_mtime(const struct source *source);
 dev_t source_device(const struct source *source);
 
 /* The number of sources, and the i-th, in order of their coming. */
-size_t source_set_count(const struct source_set *set);
-const struct source *source_set_at(const struct source_set *set, size_t i);
+size_t source_set_count(struct source_set *set);
+const struct source *source_set_at(struct source_set *set, size_t i);
 
 /*
  * Read exactly len bytes at off. Any failure is -EIO with the sentence (file,
@@ -57,7 +67,14 @@ int source_read(const struct source *source, void *buf, size_t len,
 int source_identity(const struct source *source, struct hash128 *identity,
 		    struct error *err);
 
-/* Bytes read so far through source_read() from all sources of the set. */
+/*
+ * The same without reading: the hash of what stat() told when the source was
+ * found. The same file has the same, two copies of it do not.
+ */
+struct hash128 source_likeness(const struct source *source);
+
+/* Bytes read so far through source_read() from all sources of the set that
+ * source_set_open() made. */
 uint64_t source_set_bytes_read(const struct source_set *set);
 
 #endif

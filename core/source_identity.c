@@ -106,6 +106,16 @@ static int identify(const struct source *source, struct hash128 *identity,
 	return 0;
 }
 
+struct hash128 source_likeness(const struct source *source)
+{
+	const struct stamp *stamp = &source->stamp;
+	uint64_t numbers[] = { stamp->device, stamp->inode, stamp->size,
+			       (uint64_t)stamp->mtime.tv_sec,
+			       (uint64_t)stamp->mtime.tv_nsec };
+
+	return hash_bytes(numbers, sizeof(numbers));
+}
+
 int source_identity(const struct source *source, struct hash128 *identity,
 		    struct error *err)
 {

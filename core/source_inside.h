@@ -24,6 +24,7 @@ struct source {
 	char *path; /* absolute */
 	struct stamp stamp;
 	struct source_live *live;
+	size_t users; /* under the lock of the set that made it */
 };
 
 /* Nothing is opened yet. bytes_read is the set's and outlives the source. NULL:

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "fs/command.h"
+#include "fs/generation.h"
 #include "fs/log.h"
 #include "fs/size.h"
 
@@ -52,7 +53,7 @@ static bool is_base(const struct recipe *recipe, const struct model *model)
 	return recipe->has_base && model_ref_equal(&recipe->base, &model->ref);
 }
 
-/* --- text -------------------------------------------------------------- */
+/* --- text --------------------------------------------------------------- */
 
 static void print_tensors(const struct lens *lens, const struct counts *counts)
 {
@@ -142,7 +143,7 @@ static void print_text(const struct lens *lens)
 	print_dropped(lens->plan);
 }
 
-/* --- JSON -------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------- */
 
 static void write_notes(const char *name, const struct report *report,
 			enum note_kind kind)
@@ -244,9 +245,47 @@ static void write_dropped(const struct plan *plan)
 	fputs(plan->dropped_count ? "\n  ]" : "]", stdout);
 }
 
-static void print_json(const struct options *options, const struct lens *lens,
+/* The points of a sweep, a line each. */
+static void print_points(const struct generation *generation)
+{
+	char hash[HASH_HEX_LEN + 1];
+
+	printf("sweep    %s, %zu points\n", recipe_file_path(generation->file),
+	       generation->count);
+	for (size_t i = 0; i < generation->count; i++) {
+		hash_hex(generation->lenses[i]->recipe->hash, hash);
+		printf("%-8s %s  %s\n", i ? "" : "points", hash,
+		       recipe_file_point(generation->file, i));
+	}
+	puts("\nthe first point:");
+}
+
+static void write_points(const struct generation *generation)
+{
+	char hash[HASH_HEX_LEN + 1];
+
+	fputs(",\n  \"points\": [", stdout);
+	for (size_t i = 0; i < generation->count; i++) {
+		hash_hex(generation->lenses[i]->recipe->hash, hash);
+		fputs(i ? ",\n    {\"name\": " : "\n    {\"name\": ", stdout);
+		json_write_string(stdout,
+				  recipe_file_point(generation->file, i));
+		printf(", \"hash\": \"%s\"}", hash);
+	}
+	fputs("\n  ]", stdout);
+}
+
+/* What a check has found: one recipe, or a whole sweep, or neither. */
+struct checked {
+	struct generation *generation; /* NULL: it is no sweep, or is wrong */
+	struct lens *lens;	       /* of the first point; NULL: is wrong */
+};
+
+static void print_json(const struct options *options,
+		       const struct checked *checked,
 		       const struct report *report)
 {
+	const struct lens *lens = checked->lens;
 	char hash[HASH_HEX_LEN + 1];
 
 	printf("{\n  \"schema\": \"llmergefs-check-1\",\n  \"ok\": %s,\n"
@@ -255,6 +294,8 @@ static void print_json(const struct options *options, const struct lens *lens,
 	json_write_string(stdout, options->recipe);
 	write_notes("errors", report, NOTE_ERROR);
 	write_notes("warnings", report, NOTE_WARNING);
+	if (checked->generation)
+		write_points(checked->generation);
 	if (lens) {
 		hash_hex(lens->recipe->hash, hash);
 		printf(",\n  \"hash\": \"%s\",\n  \"method\": \"%s\"", hash,
@@ -267,20 +308,39 @@ static void print_json(const struct options *options, const struct lens *lens,
 	fputs("\n}\n", stdout);
 }
 
+static void print_checked(const struct checked *checked)
+{
+	if (checked->generation)
+		print_points(checked->generation);
+	if (checked->lens)
+		print_text(checked->lens);
+}
+
 int check_main(const struct options *options)
 {
 	AUTO_REPORT struct report report = REPORT_INIT;
-	struct lens *lens = lens_open(options->recipe, &report);
+	struct recipe_file *file = command_recipe_file(options, &report);
+	struct checked checked = { 0 };
 
+	if (file && recipe_file_sweeps(file) && !options->point) {
+		checked.generation = generation_open(
+			file, model_set_open(recipe_file_dir(file), NULL),
+			&report);
+		if (checked.generation)
+			checked.lens = checked.generation->lenses[0];
+	} else if (file) {
+		checked.lens = command_open_lens(options, file, &report);
+	}
 	if (options->json) {
-		print_json(options, lens, &report);
+		print_json(options, &checked, &report);
 	} else {
 		log_report(&report);
-		if (lens)
-			print_text(lens);
+		print_checked(&checked);
 	}
-	if (!lens)
-		return command_report_code(options->recipe, &report);
-	lens_close(lens);
-	return EXIT_OK;
+	if (checked.generation)
+		generation_close(checked.generation);
+	else
+		lens_close(checked.lens);
+	return checked.lens ? EXIT_OK
+			    : command_report_code(options->recipe, &report);
 }

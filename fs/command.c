@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "core/recipe_file.h"
 #include "fs/log.h"
 
 int command_failed(const struct error *err)
@@ -18,10 +19,86 @@ int command_report_code(const char *recipe, const struct report *report)
 	return exit_code(report->code);
 }
 
+static int parse_settings(const struct options *options, struct arena *arena,
+			  struct setting **settings, struct error *err)
+{
+	int rc = 0;
+
+	*settings = arena_alloc(arena, options->settings_count + 1,
+				sizeof(**settings));
+	if (!*settings)
+		return fail(err, ENOMEM, "no memory for --set");
+	for (size_t i = 0; rc == 0 && i < options->settings_count; i++) {
+		rc = setting_parse(options->settings[i], arena, *settings + i,
+				   err);
+		if (rc)
+			rc = fail_in(err, rc, "--set %s", options->settings[i]);
+	}
+	return rc;
+}
+
+struct recipe_file *command_recipe_file(const struct options *options,
+					struct report *report)
+{
+	AUTO_ARENA struct arena *arena = arena_open();
+	struct setting *settings = NULL;
+	struct error err;
+	int rc = arena ? parse_settings(options, arena, &settings, &err)
+		       : fail(&err, ENOMEM, "no memory for --set");
+
+	if (rc) {
+		report_failure(report, &err);
+		return NULL;
+	}
+	return recipe_file_open(options->recipe, settings,
+				options->settings_count, report);
+}
+
+/* Which recipe of the file is meant; SIZE_MAX: the report says why none is. */
+static size_t find_point(const struct options *options,
+			 const struct recipe_file *file, struct report *report)
+{
+	size_t at = 0;
+
+	if (recipe_file_sweeps(file) && !options->point) {
+		report_error(report, EINVAL,
+			     "%s is a sweep of %zu points; name one, such as "
+			     "--point %s",
+			     options->recipe, recipe_file_count(file),
+			     recipe_file_point(file, 0));
+		return SIZE_MAX;
+	}
+	if (options->point)
+		at = recipe_file_find(file, options->point);
+	if (at == SIZE_MAX)
+		report_error(report, EINVAL, "%s has no point \"%s\"%s%s",
+			     options->recipe, options->point,
+			     recipe_file_sweeps(file) ? "; the first is "
+						      : ", for it is no sweep",
+			     recipe_file_sweeps(file)
+				     ? recipe_file_point(file, 0)
+				     : "");
+	return at;
+}
+
+struct lens *command_open_lens(const struct options *options,
+			       struct recipe_file *file, struct report *report)
+{
+	struct recipe *recipe = NULL;
+	size_t at = find_point(options, file, report);
+
+	if (at != SIZE_MAX)
+		recipe = recipe_file_recipe(file, at, report);
+	recipe_file_close(file);
+	return lens_open_alone(recipe, report);
+}
+
 struct lens *command_lens(const struct options *options, int *code)
 {
 	AUTO_REPORT struct report report = REPORT_INIT;
-	struct lens *lens = lens_open(options->recipe, &report);
+	struct recipe_file *file = command_recipe_file(options, &report);
+	struct lens *lens =
+		file ? command_open_lens(options, file, &report) : NULL;
 
 	log_report(&report);
 	if (!lens)

@@ -13,10 +13,26 @@ int check_main(const struct options *options);
 int export_main(const struct options *options);
 int sum_main(const struct options *options);
 int methods_main(const struct options *options);
+int switch_main(const struct options *options);
+int set_main(const struct options *options);
+int warm_main(const struct options *options);
+int status_main(const struct options *options);
+int cache_main(const struct options *options);
 
-/* Open the lens of options->recipe; everything wrong is logged. NULL: *code is
- * the exit code. */
+/*
+ * Open the lens of options->recipe, with its --set, at its --point; everything
+ * wrong is logged. A sweep without a point is a usage error. NULL: *code is the
+ * exit code.
+ */
 struct lens *command_lens(const struct options *options, int *code);
+
+/* The recipe file of the command line, with its --set. NULL: see the report. */
+struct recipe_file *command_recipe_file(const struct options *options,
+					struct report *report);
+
+/* The lens of such a file, at --point; takes the file. NULL: the same. */
+struct lens *command_open_lens(const struct options *options,
+			       struct recipe_file *file, struct report *report);
 
 /* The same for the engine. */
 struct engine *command_engine(const struct options *options, int *code);

@@ -4,6 +4,9 @@
 #include "fs/log.h"
 
 #define READERS_MIN 2
+/* Of the disk's budget, for tensors of several lenses; the rest is for states,
+ * and for what files take besides their bytes. */
+#define KEPT_EIGHTHS 7
 
 static struct pool *open_pool(size_t threads, struct report *report)
 {
@@ -15,18 +18,9 @@ static struct pool *open_pool(size_t threads, struct report *report)
 	return pool;
 }
 
-static bool open_parts(struct engine *engine,
-		       const struct engine_options *options, size_t threads,
+static bool open_pools(struct engine *engine, size_t threads,
 		       struct report *report)
 {
-	const struct cache_options cache = {
-		.dir = options->cache == ENGINE_CACHE_OFF ? NULL
-							  : options->cache_dir,
-		.disk_chunks = options->cache == ENGINE_CACHE_ALL,
-		.memory_max = options->cache_mem,
-		.disk_max = options->cache_disk,
-	};
-
 	engine->makers = open_pool(threads, report);
 	if (!engine->makers)
 		return false;
@@ -38,9 +32,26 @@ static bool open_parts(struct engine *engine,
 		if (!engine->helpers)
 			return false;
 	}
+	return true;
+}
+
+static bool open_parts(struct engine *engine,
+		       const struct engine_options *options,
+		       struct report *report)
+{
+	const struct cache_options cache = {
+		.dir = engine->keeps ? options->cache_dir : NULL,
+		.memory_max = options->cache_mem,
+		.disk_max = options->cache_disk,
+	};
+
 	engine->workspaces = workspaces_open(ENGINE_READ_MAX);
 	engine->cache = cache_open(&cache, engine->makers, report);
-	if (engine->workspaces && engine->cache)
+	engine->census = census_open(
+		engine->keeps ? options->cache_disk / 8 * KEPT_EIGHTHS : 0);
+	engine->methods = calloc(method_count() + 1, sizeof(*engine->methods));
+	if (engine->workspaces && engine->cache && engine->census &&
+	    engine->methods)
 		return true;
 	report_error(report, ENOMEM, "no memory for the engine");
 	return false;
@@ -58,11 +69,15 @@ struct engine *engine_open(const struct engine_options *options,
 		return NULL;
 	}
 	engine->level = options->level;
-	engine->chunk_tiles = options->cache == ENGINE_CACHE_ALL;
+	engine->cache_kind = options->cache;
+	engine->keeps =
+		options->cache != ENGINE_CACHE_OFF && options->cache_dir;
 	pthread_mutex_init(&engine->cancel, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_cond_init(&engine->quiet, NULL);
-	if (open_parts(engine, options, threads, report))
+	pthread_mutex_init(&engine->turn, NULL);
+	if (open_pools(engine, threads, report) &&
+	    open_parts(engine, options, report))
 		return engine;
 	engine_close(engine);
 	return NULL;
@@ -77,6 +92,9 @@ void engine_close(struct engine *engine)
 	pool_close(engine->makers);
 	pool_close(engine->helpers);
 	workspaces_close(engine->workspaces);
+	census_close(engine->census);
+	free(engine->methods);
+	pthread_mutex_destroy(&engine->turn);
 	pthread_cond_destroy(&engine->quiet);
 	pthread_mutex_destroy(&engine->lock);
 	pthread_mutex_destroy(&engine->cancel);
@@ -90,99 +108,52 @@ void *engine_buffer(struct engine *engine)
 	return workspace ? workspace->buffer : NULL;
 }
 
-/* A reader that sleeps until its read is answered. */
-struct sleeper {
-	struct engine_read read;
-	pthread_mutex_t lock;
-	pthread_cond_t woken;
-	bool answered;
-	int rc;
-	void *buf;
-	struct error *err;
-};
-
-static void wake(struct engine_read *read, int rc, const void *data,
-		 const struct error *err)
+int engine_add(struct engine *engine, struct lens *lens, struct error *err)
 {
-	struct sleeper *sleeper = CONTAINER_OF(read, struct sleeper, read);
+	int rc = census_add(engine->census, lens);
 
-	pthread_mutex_lock(&sleeper->lock);
-	if (rc == 0)
-		memcpy(sleeper->buf, data, read->len);
-	else if (sleeper->err)
-		*sleeper->err = *err;
-	sleeper->rc = rc;
-	sleeper->answered = true;
-	pthread_cond_signal(&sleeper->woken);
-	pthread_mutex_unlock(&sleeper->lock);
-}
-
-static int read_and_sleep(struct engine *engine, struct sleeper *sleeper)
-{
-	int rc =
-		engine_read(engine, &sleeper->read, sleeper->buf, sleeper->err);
-
-	if (rc != ENGINE_PARKED)
-		return rc;
-	pthread_mutex_lock(&sleeper->lock);
-	while (!sleeper->answered)
-		pthread_cond_wait(&sleeper->woken, &sleeper->lock);
-	pthread_mutex_unlock(&sleeper->lock);
-	return sleeper->rc;
-}
-
-static int read_part(struct engine *engine, const struct engine_read *what,
-		     void *buf, struct error *err)
-{
-	struct sleeper sleeper = { .read = *what, .buf = buf, .err = err };
-	int rc;
-
-	pthread_mutex_init(&sleeper.lock, NULL);
-	pthread_cond_init(&sleeper.woken, NULL);
-	rc = read_and_sleep(engine, &sleeper);
-	pthread_cond_destroy(&sleeper.woken);
-	pthread_mutex_destroy(&sleeper.lock);
-	return rc;
-}
-
-int engine_read_wait(struct engine *engine, const struct lens *lens,
-		     const struct layout_file *file, uint64_t off, size_t len,
-		     void *buf, struct error *err)
-{
-	struct engine_read part = {
-		.lens = lens,
-		.file = file,
-		.done = wake,
-	};
-	unsigned char *out = buf;
-
-	for (size_t at = 0; at < len; at += part.len) {
-		int rc;
-
-		part.off = off + at;
-		part.len = min_u64(len - at, ENGINE_READ_MAX);
-		rc = read_part(engine, &part, out + at, err);
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return rc ? fail(err, -rc, "%s: no memory to count its tensors",
+			 lens->recipe->path)
+		  : 0;
 }
 
 void engine_forget(struct engine *engine, struct lens *lens)
 {
 	pthread_mutex_lock(&engine->lock);
-	while (*lens->busy > 0)
+	while (lens->live->busy > 0)
 		pthread_cond_wait(&engine->quiet, &engine->lock);
 	pthread_mutex_unlock(&engine->lock);
-	for (size_t i = 0; i < lens->plan->count; i++)
+	for (size_t i = 0; i < lens->plan->count; i++) {
 		cache_put(engine->cache,
 			  atomic_exchange(&lens->slots[i].state, NULL));
+		atomic_store(&lens->slots[i].kept_since, 0);
+	}
+	census_remove(engine->census, lens);
+}
+
+static void add_method(struct engine_method_stats *stats,
+		       const struct method_counters *counters)
+{
+	stats->bytes_merged += counters->bytes_merged;
+	stats->reductions += counters->reductions;
+	stats->merge_seconds += (double)counters->merge_ns / 1e9;
+	stats->reduce_seconds += (double)counters->reduce_ns / 1e9;
+}
+
+void engine_method_stats(struct engine *engine, size_t i,
+			 struct engine_method_stats *stats)
+{
+	*stats = (struct engine_method_stats){ 0 };
+	add_method(stats, &engine->methods[i]);
 }
 
 void engine_stats(struct engine *engine, struct engine_stats *stats)
 {
 	const struct engine_counters *c = &engine->counters;
+	struct engine_method_stats all = { 0 };
 
+	for (size_t i = 0; i <= method_count(); i++)
+		add_method(&all, &engine->methods[i]);
 	*stats = (struct engine_stats){
 		.reads = c->reads,
 		.bytes_served = c->bytes_served,
@@ -195,10 +166,14 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
 		.nonfinite = c->nonfinite,
 		.reductions = c->reductions,
 		.chunks = c->chunks,
-		.merge_seconds = (double)c->merge_ns / 1e9,
-		.reduce_seconds = (double)c->reduce_ns / 1e9,
+		.merge_seconds = all.merge_seconds,
+		.reduce_seconds = all.reduce_seconds,
+		.reading = c->reading,
+		.queued = pool_queued(engine->makers) +
+			  pool_queued(engine->readers),
 	};
 	cache_stats(engine->cache, &stats->cache);
+	census_stats(engine->census, &stats->census);
 }
 
 void engine_log_trouble(struct engine *engine)

@@ -16,14 +16,19 @@
  * but sources. So no thread waits while another makes, and whatever a reduction
  * takes, reads that do not need it go on.
  *
- * Elementwise bytes are made where they are wanted; with ENGINE_CACHE_ALL they
- * go through chunks as rows do, so that a second mount finds them on disk.
+ * Elementwise bytes are made where they are wanted. They go through chunks, as
+ * rows do, and are kept on disk, so that whoever needs them next finds them:
+ * all of them with ENGINE_CACHE_ALL; with ENGINE_CACHE_AUTO those of a tensor
+ * that several recipes of the mount make, where that is dearer than to read it
+ * back, and of one that was asked for (engine_keep). Whether a tensor is cut
+ * into chunks is decided once a read, by the census' clock when it began, so
+ * that both steps of it agree.
  */
 #ifndef LMFS_ENGINE_H
 #define LMFS_ENGINE_H
 
 #include "core/kernels.h"
-#include "fs/lens.h"
+#include "fs/census.h"
 
 #define ENGINE_READ_MAX (1u << 20)    /* bytes of one read */
 #define ENGINE_CHUNK_BYTES (1u << 20) /* of output, about; whole rows */
@@ -48,7 +53,17 @@ struct engine_stats {
 	uint64_t reductions, chunks; /* made */
 	double merge_seconds;	     /* summed over threads */
 	double reduce_seconds;	     /* from begin to end of each, summed */
+	uint64_t reading;	     /* reads that are not answered, now */
+	uint64_t queued; /* makes and reads that wait for a thread, now */
 	struct cache_stats cache;
+	struct census_stats census;
+};
+
+/* What one method of the table (method_at) has done. */
+struct engine_method_stats {
+	uint64_t bytes_merged; /* on the spot and into chunks */
+	uint64_t reductions;
+	double merge_seconds, reduce_seconds;
 };
 
 struct engine;
@@ -59,6 +74,12 @@ struct engine;
  */
 struct engine *engine_open(const struct engine_options *options,
 			   struct report *report);
+
+/*
+ * Make a lens known, before its first read: from now on its tensors count as
+ * shared with those of others. 0 or -ENOMEM.
+ */
+int engine_add(struct engine *engine, struct lens *lens, struct error *err);
 
 /* No read in flight, all lenses forgotten; waits for what is being made and
  * kept. NULL is fine. */
@@ -87,6 +108,7 @@ struct engine_read {
 	const struct blob *woken_with; /* what it waited for, a reference */
 	const struct job *wants_state; /* the job whose state; NULL: a chunk */
 	bool cancelled;		       /* under the engine's `cancel` */
+	uint64_t began;		       /* by the census' clock */
 	size_t gathered;	       /* bytes whose needs are there */
 	const struct blob **chunks;    /* references, in order of use */
 	size_t chunks_count, chunks_room;
@@ -120,6 +142,47 @@ int engine_read_wait(struct engine *engine, const struct lens *lens,
 void *engine_buffer(struct engine *engine);
 
 /*
+ * What warming does, one thing a call, waiting for it; not from a thread of the
+ * engine's. The lens is held by the caller (lens_hold) or cannot go otherwise.
+ * Failures are sentences, as of a read.
+ */
+
+/* Make the state of a job, if it has one and it is not there. */
+int engine_make_state(struct engine *engine, const struct lens *lens,
+		      const struct job *job, struct error *err);
+
+/* From now on the bytes of this job, which is no copy, go through the cache,
+ * and to its disk. */
+void engine_keep(struct engine *engine, const struct lens *lens,
+		 const struct job *job);
+
+/* Make the chunk at `off` of a job that engine_keep() was called for, its state
+ * too, and set *len to what it has from there. */
+int engine_make_chunk(struct engine *engine, const struct lens *lens,
+		      const struct job *job, uint64_t off, uint64_t *len,
+		      struct error *err);
+
+/* Whether there is a cache on disk, so that keeping means something. */
+bool engine_keeps(const struct engine *engine);
+
+/* Wait until no read is unanswered, or the lens is retired, for a moment
+ * (ENGINE_YIELD_MS) at most: whether there are such reads still. */
+#define ENGINE_YIELD_MS 50
+bool engine_yield(struct engine *engine, const struct lens *lens);
+
+/*
+ * Makes that nobody waits for come one at a time, so that a read that needs one
+ * never finds a queue of them before it. Wait for the turn, ENGINE_YIELD_MS at
+ * most: whether it is the caller's, until the same thread ends it.
+ */
+bool engine_take_turn(struct engine *engine);
+void engine_end_turn(struct engine *engine);
+
+/* The lens cannot go (engine_forget waits) between the two. */
+void lens_hold(struct engine *engine, const struct lens *lens);
+void lens_release(struct engine *engine, const struct lens *lens);
+
+/*
  * Put what the slots of a lens hold, before lens_close(). No read of it comes
  * any more; those that are parked are answered first, and what is being made
  * for it is finished.
@@ -127,6 +190,10 @@ void *engine_buffer(struct engine *engine);
 void engine_forget(struct engine *engine, struct lens *lens);
 
 void engine_stats(struct engine *engine, struct engine_stats *stats);
+
+/* Of the i-th method of the table. */
+void engine_method_stats(struct engine *engine, size_t i,
+			 struct engine_method_stats *stats);
 
 /* Log trouble of the cache's folder, where there is some that was not said. */
 void engine_log_trouble(struct engine *engine);

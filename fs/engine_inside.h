@@ -1,7 +1,9 @@
 /*
- * What an engine is inside, which its files share: engine.c (life, waiting,
- * statistics), engine_read.c (the course of a read), engine_make.c (what is
- * made: bytes, chunks, states), workspace.c (memory of a thread).
+ * What an engine is inside, which its files share: engine.c (life, statistics),
+ * engine_read.c (the course of a read), engine_wait.c (one that is waited for),
+ * engine_piece.c (what a read is cut into), engine_make.c (what is made: bytes,
+ * chunks, states), engine_warm.c (the same, beforehand), workspace.c (memory of
+ * a thread).
  */
 #ifndef LMFS_ENGINE_INSIDE_H
 #define LMFS_ENGINE_INSIDE_H
@@ -14,21 +16,30 @@
 struct engine_counters {
 	atomic_uint_fast64_t reads, bytes_served, bytes_copied, bytes_merged;
 	atomic_uint_fast64_t bytes_chunks, parked, cancelled, errors, nonfinite;
-	atomic_uint_fast64_t reductions, chunks, merge_ns, reduce_ns;
+	atomic_uint_fast64_t reductions, chunks;
+	atomic_uint_fast64_t reading; /* now */
+};
+
+struct method_counters {
+	atomic_uint_fast64_t bytes_merged, merge_ns, reductions, reduce_ns;
 };
 
 struct engine {
 	enum cpu_level level;
-	bool chunk_tiles;     /* elementwise bytes go through chunks, too */
+	enum engine_cache cache_kind;
+	bool keeps; /* there is a cache on disk */
+	struct census *census;
 	struct pool *makers;  /* the cache's: at most one make a thread */
 	struct pool *helpers; /* of reductions; NULL: there is one thread */
 	struct pool *readers; /* finish parked reads, never behind a make */
 	struct cache *cache;
 	struct workspaces *workspaces;
 	struct engine_counters counters;
+	struct method_counters *methods; /* as method_at(), then all others */
 	pthread_mutex_t cancel; /* read->cancelled; goes before `lock` */
-	pthread_mutex_t lock;	/* *lens->busy, slot->tensor_key */
-	pthread_cond_t quiet;	/* some *lens->busy is 0 */
+	pthread_mutex_t lock;	/* lens->live->busy, slot->tensor_key */
+	pthread_cond_t quiet;	/* some lens->live->busy is 0 */
+	pthread_mutex_t turn;	/* of who makes beforehand; before all others */
 };
 
 static inline void count(atomic_uint_fast64_t *counter, uint64_t n)
@@ -36,23 +47,36 @@ static inline void count(atomic_uint_fast64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
+static inline void count_down(atomic_uint_fast64_t *counter)
+{
+	atomic_fetch_sub_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* A part of a tensor that is cached as one. */
+struct chunk {
+	uint64_t off; /* of its first byte in the tensor */
+	size_t size;
+};
+
+/* The one that holds the byte at off < job->size. */
+struct chunk chunk_at(const struct job *job, uint64_t off);
+
+/* Whether the bytes of a job that is no copy go through chunks, and to the
+ * disk, to who goes by the census' clock at `now`. */
+bool job_is_kept(const struct engine *engine, const struct lens *lens,
+		 const struct job *job, uint64_t now);
+
 /* A run of a read that is answered from one place. */
 struct piece {
 	struct span span;
-	size_t len;	    /* bytes, at most span.len */
-	bool chunked;	    /* from a chunk, else made or copied */
-	uint64_t chunk;	    /* which one of the tensor */
-	uint64_t chunk_off; /* of its first byte in the tensor */
-	size_t chunk_size;  /* bytes */
+	size_t len;   /* bytes, at most span.len */
+	bool chunked; /* from the chunk, else made or copied */
+	struct chunk chunk;
 };
 
-/* The lens cannot go (engine_forget waits) between the two. */
-void lens_hold(struct engine *engine, const struct lens *lens);
-void lens_release(struct engine *engine, const struct lens *lens);
-
-/* The piece at off < file->size, of at most len bytes. */
-struct piece piece_at(const struct engine *engine,
-		      const struct layout_file *file, uint64_t off, size_t len);
+/* The piece that begins `at` < read->len bytes into the read. It is the same
+ * whenever it is asked for. */
+struct piece piece_at(const struct engine_read *read, size_t at);
 
 /* The state of the job of a lens, where it is there already; NULL: it is not,
  * or the job needs none. */
@@ -73,8 +97,8 @@ int state_request(struct engine *engine, const struct lens *lens,
 		  const struct job *job, struct cache_request *request,
 		  struct error *err);
 int chunk_request(struct engine *engine, const struct lens *lens,
-		  const struct piece *piece, struct cache_request *request,
-		  struct error *err);
+		  const struct job *job, struct chunk chunk,
+		  struct cache_request *request, struct error *err);
 
 /* Make or copy a piece that is not chunked; its state is there. */
 int make_piece(struct engine *engine, const struct lens *lens,

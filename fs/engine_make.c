@@ -16,39 +16,6 @@ struct make_ctx {
 	uint64_t off; /* of a chunk, in the tensor */
 };
 
-/* Bytes of all but the last chunk of a tensor: whole rows, or whole elements.
- */
-static uint64_t chunk_stride(const struct job *job)
-{
-	uint64_t unit = dtype_info(job->dtype)->bits / 8;
-
-	if (job->kind == JOB_ROWS)
-		unit *= job->args.cols;
-	return unit * max_u64(1, ENGINE_CHUNK_BYTES / unit);
-}
-
-struct piece piece_at(const struct engine *engine,
-		      const struct layout_file *file, uint64_t off, size_t len)
-{
-	struct piece piece = { .span = layout_locate(file, off) };
-	const struct job *job = piece.span.job;
-	uint64_t stride, end;
-
-	piece.len = min_u64(len, piece.span.len);
-	piece.chunked = piece.span.kind == SPAN_TENSOR &&
-			(job->kind == JOB_ROWS ||
-			 (job->kind == JOB_TILE && engine->chunk_tiles));
-	if (!piece.chunked)
-		return piece;
-	stride = chunk_stride(job);
-	piece.chunk = piece.span.off / stride;
-	piece.chunk_off = piece.chunk * stride;
-	end = min_u64(job->size, piece.chunk_off + stride);
-	piece.chunk_size = end - piece.chunk_off;
-	piece.len = min_u64(piece.len, end - piece.span.off);
-	return piece;
-}
-
 const struct blob *job_state(const struct lens *lens, const struct job *job)
 {
 	if (job->state_size == 0)
@@ -71,6 +38,21 @@ bool chunk_key_known(const struct lens *lens, const struct job *job)
 {
 	return atomic_load_explicit(&lens_slot(lens, job)->key_known,
 				    memory_order_acquire);
+}
+
+static struct method_counters *counters_of(struct engine *engine,
+					   const struct job *job)
+{
+	size_t i = 0;
+
+	while (i < method_count() && method_at(i) != job->method)
+		i++;
+	return &engine->methods[i];
+}
+
+static uint64_t ns_since(double begin)
+{
+	return (uint64_t)((clock_seconds() - begin) * 1e9);
 }
 
 static void count_nonfinite(struct engine *engine, const struct lens *lens,
@@ -99,6 +81,7 @@ static int make_bytes(const struct make_ctx *make, size_t len, void *out,
 	struct workspace *workspace = workspace_mine(engine->workspaces);
 	const struct blob *state = job_state(make->lens, job);
 	double begin = clock_seconds();
+	struct method_counters *counters;
 	uint64_t nonfinite = 0;
 	int rc;
 
@@ -107,12 +90,15 @@ static int make_bytes(const struct make_ctx *make, size_t len, void *out,
 	rc = merge_bytes(job, engine->level, state ? state->data : NULL,
 			 make->off, len, out, workspace->scratch, &nonfinite,
 			 err);
-	if (rc == 0)
-		count_nonfinite(engine, make->lens, job, nonfinite);
-	if (job->kind != JOB_COPY)
-		count(&engine->counters.merge_ns,
-		      (uint64_t)((clock_seconds() - begin) * 1e9));
-	return rc;
+	if (job->kind == JOB_COPY)
+		return rc;
+	counters = counters_of(engine, job);
+	count(&counters->merge_ns, ns_since(begin));
+	if (rc)
+		return rc;
+	count(&counters->bytes_merged, len);
+	count_nonfinite(engine, make->lens, job, nonfinite);
+	return 0;
 }
 
 int make_piece(struct engine *engine, const struct lens *lens,
@@ -142,28 +128,29 @@ static int make_chunk(void *ctx, void *data, size_t size, struct error *err)
 static int make_state(void *ctx, void *data, size_t size, struct error *err)
 {
 	const struct make_ctx *make = ctx;
+	struct method_counters *counters = counters_of(make->engine, make->job);
 	double begin = clock_seconds();
 	int rc;
 
 	rc = merge_state(make->job, make->engine->level, make->engine->helpers,
 			 data, err);
 	count(&make->engine->counters.reductions, rc == 0);
-	count(&make->engine->counters.reduce_ns,
-	      (uint64_t)((clock_seconds() - begin) * 1e9));
+	count(&counters->reductions, rc == 0);
+	count(&counters->reduce_ns, ns_since(begin));
 	return rc;
 }
 
 void lens_hold(struct engine *engine, const struct lens *lens)
 {
 	pthread_mutex_lock(&engine->lock);
-	++*lens->busy;
+	++lens->live->busy;
 	pthread_mutex_unlock(&engine->lock);
 }
 
 void lens_release(struct engine *engine, const struct lens *lens)
 {
 	pthread_mutex_lock(&engine->lock);
-	if (--*lens->busy == 0)
+	if (--lens->live->busy == 0)
 		pthread_cond_broadcast(&engine->quiet);
 	pthread_mutex_unlock(&engine->lock);
 }
@@ -235,17 +222,18 @@ static int tensor_key(struct engine *engine, const struct lens *lens,
 }
 
 int chunk_request(struct engine *engine, const struct lens *lens,
-		  const struct piece *piece, struct cache_request *request,
-		  struct error *err)
+		  const struct job *job, struct chunk chunk,
+		  struct cache_request *request, struct error *err)
 {
-	const struct job *job = piece->span.job;
 	char hex[HASH_HEX_LEN + 1], text[HASH_HEX_LEN + 80];
 	struct hash128 key;
 	int rc;
 
 	*request = (struct cache_request){
 		.class = CACHE_CHUNK,
-		.size = piece->chunk_size,
+		.keep = job_is_kept(engine, lens, job,
+				    census_now(engine->census)),
+		.size = chunk.size,
 		.make = make_chunk,
 	};
 	rc = tensor_key(engine, lens, job, &key, err);
@@ -253,10 +241,10 @@ int chunk_request(struct engine *engine, const struct lens *lens,
 		return rc;
 	hash_hex(key, hex);
 	snprintf(text, sizeof(text), "chunk %s at %ju of %zu", hex,
-		 (uintmax_t)piece->chunk_off, piece->chunk_size);
+		 (uintmax_t)chunk.off, chunk.size);
 	request->key = hash_bytes(text, strlen(text));
 	rc = fill_request(engine, lens, job, request, err);
 	if (rc == 0)
-		((struct make_ctx *)request->ctx)->off = piece->chunk_off;
+		((struct make_ctx *)request->ctx)->off = chunk.off;
 	return rc;
 }

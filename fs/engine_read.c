@@ -47,8 +47,7 @@ static int keep_chunk(struct engine_read *read, const struct blob *chunk,
 
 static struct piece next_piece(const struct engine_read *read)
 {
-	return piece_at(read->engine, read->file, read->off + read->gathered,
-			read->len - read->gathered);
+	return piece_at(read, read->gathered);
 }
 
 /* What a read waited for has come: take the reference. */
@@ -114,8 +113,8 @@ static int gather_one(struct engine_read *read, const struct piece *piece,
 		rc = state_request(read->engine, read->lens, job, &request,
 				   err);
 	else
-		rc = chunk_request(read->engine, read->lens, piece, &request,
-				   err);
+		rc = chunk_request(read->engine, read->lens, job, piece->chunk,
+				   &request, err);
 	if (rc == 0)
 		rc = ask_cache(read, &request, &blob, err);
 	return rc ? rc : take_what_came(read, blob, err);
@@ -175,7 +174,7 @@ static int fill_piece(struct engine_read *read, const struct piece *piece,
 	if (!piece->chunked)
 		return make_piece(read->engine, read->lens, piece, out, err);
 	from = read->chunks[(*chunks_used)++]->data;
-	memcpy(out, from + (piece->span.off - piece->chunk_off), piece->len);
+	memcpy(out, from + (piece->span.off - piece->chunk.off), piece->len);
 	count(&read->engine->counters.bytes_chunks, piece->len);
 	return 0;
 }
@@ -188,8 +187,7 @@ static int fill(struct engine_read *read, unsigned char *buf, struct error *err)
 	int rc;
 
 	for (size_t at = 0; at < read->len; at += piece.len) {
-		piece = piece_at(read->engine, read->file, read->off + at,
-				 read->len - at);
+		piece = piece_at(read, at);
 		rc = fill_piece(read, &piece, &chunks_used, buf + at, err);
 		if (rc)
 			return rc;
@@ -204,9 +202,12 @@ static int end_read(struct engine_read *read, int rc, const struct error *err)
 	struct engine_counters *counters = &read->engine->counters;
 
 	drop_references(read);
+	count_down(&counters->reading);
 	if (rc == 0) {
 		count(&counters->reads, 1);
 		count(&counters->bytes_served, read->len);
+		count(&read->lens->live->reads, 1);
+		count(&read->lens->live->bytes_served, read->len);
 		return 0;
 	}
 	if (rc == -EINTR) {
@@ -274,8 +275,7 @@ static bool is_all_there(const struct engine_read *read)
 	struct piece piece;
 
 	for (size_t at = 0; at < read->len; at += piece.len) {
-		piece = piece_at(read->engine, read->file, read->off + at,
-				 read->len - at);
+		piece = piece_at(read, at);
 		if (!is_there(read, &piece))
 			return false;
 	}
@@ -307,7 +307,9 @@ int engine_read(struct engine *engine, struct engine_read *read, void *buf,
 	struct error own = { 0 };
 	int rc = 0;
 
+	count(&engine->counters.reading, 1);
 	read->engine = engine;
+	read->began = census_now(engine->census);
 	read->waiter.done = woken;
 	read->task.run = continue_read;
 	if (!is_all_there(read))
@@ -331,6 +333,7 @@ bool engine_cancel(struct engine *engine, struct engine_read *read)
 	if (!taken)
 		return false;
 	drop_references(read);
+	count_down(&engine->counters.reading);
 	count(&engine->counters.cancelled, 1);
 	lens_release(engine, read->lens);
 	return true;

@@ -4,42 +4,42 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-static bool is_later(struct timespec a, struct timespec b)
+#include "core/base/file.h"
+
+static void keep_later(struct timespec *time, struct timespec other)
 {
-	return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec
-				    : a.tv_nsec > b.tv_nsec;
+	if (is_later(other, *time))
+		*time = other;
 }
 
-/* The newest of the recipe and all sources. */
-static struct timespec newest(const struct lens *lens, const char *recipe_path)
+/* The newest of the recipe and of all that is read for it. */
+static struct timespec newest(const struct lens *lens)
 {
-	const struct source_set *sources = model_set_sources(lens->models);
 	struct timespec time = { 0 };
 	struct stat st;
 
-	if (stat(recipe_path, &st) == 0)
+	if (stat(lens->recipe->path, &st) == 0)
 		time = st.st_mtim;
-	for (size_t i = 0; i < source_set_count(sources); i++) {
-		struct timespec other = source_mtime(source_set_at(sources, i));
+	for (size_t i = 0; i < lens->plan->count; i++) {
+		const struct job *job = &lens->plan->jobs[i];
 
-		if (is_later(other, time))
-			time = other;
+		for (size_t j = 0; j < job->args.inputs; j++)
+			keep_later(&time,
+				   source_mtime(job->inputs[j].tensor->source));
 	}
+	for (size_t i = 0; i < lens->sidecars->count; i++)
+		if (lens->sidecars->files[i].source)
+			keep_later(
+				&time,
+				source_mtime(lens->sidecars->files[i].source));
 	return time;
 }
 
 /* The parts in order, each from those before it. 0 or a negative code. */
-static int open_parts(struct lens *lens, const char *recipe_path,
-		      struct report *report)
+static int open_parts(struct lens *lens, struct report *report)
 {
 	struct error err = { 0 };
 
-	lens->recipe = recipe_open(recipe_path, report);
-	if (!lens->recipe)
-		return report_result(report);
-	lens->models = model_set_open(lens->recipe->dir);
-	if (!lens->models)
-		return -ENOMEM;
 	lens->plan = plan_open(lens->recipe, lens->models, report);
 	if (!lens->plan)
 		return report_result(report);
@@ -51,31 +51,62 @@ static int open_parts(struct lens *lens, const char *recipe_path,
 	if (!lens->sidecars)
 		return report_result(report);
 	lens->slots = calloc(lens->plan->count + 1, sizeof(*lens->slots));
-	lens->busy = calloc(1, sizeof(*lens->busy));
-	if (!lens->slots || !lens->busy)
+	lens->live = calloc(1, sizeof(*lens->live));
+	if (!lens->slots || !lens->live)
 		return -ENOMEM;
-	lens->mtime = newest(lens, recipe_path);
+	lens->mtime = newest(lens);
 	return 0;
 }
 
-struct lens *lens_open(const char *recipe_path, struct report *report)
+struct lens *lens_open(struct recipe *recipe, struct model_set *models,
+		       struct report *report)
 {
 	struct lens *lens = calloc(1, sizeof(*lens));
-	int rc = lens ? open_parts(lens, recipe_path, report) : -ENOMEM;
+	size_t errors = report->errors;
+	int rc = -ENOMEM;
 
-	if (rc == 0 && report->errors == 0)
+	if (lens) {
+		lens->recipe = recipe;
+		lens->models = model_set_hold(models);
+		rc = open_parts(lens, report);
+	}
+	if (rc == 0 && report->errors == errors)
 		return lens;
-	if (rc == -ENOMEM && report->errors == 0)
-		report_error(report, ENOMEM, "%s: no memory", recipe_path);
-	lens_close(lens);
+	if (rc == -ENOMEM && report->errors == errors)
+		report_error(report, ENOMEM, "%s: no memory", recipe->path);
+	if (lens)
+		lens_close(lens);
+	else
+		recipe_close(recipe);
 	return NULL;
+}
+
+struct lens *lens_open_alone(struct recipe *recipe, struct report *report)
+{
+	struct model_set *models =
+		recipe ? model_set_open(recipe->dir, NULL) : NULL;
+	struct lens *lens = NULL;
+
+	if (models)
+		lens = lens_open(recipe, models, report);
+	else if (recipe)
+		report_error(report, ENOMEM, "%s: no memory", recipe->path);
+	if (!models)
+		recipe_close(recipe);
+	model_set_close(models);
+	return lens;
+}
+
+struct lens *lens_open_file(const char *recipe_path, struct report *report)
+{
+	return lens_open_alone(recipe_open(recipe_path, report), report);
 }
 
 void lens_close(struct lens *lens)
 {
 	if (!lens)
 		return;
-	free(lens->busy);
+	free(lens->live);
 	free(lens->slots);
 	sidecars_close(lens->sidecars);
 	layout_close(lens->layout);

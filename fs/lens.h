@@ -13,29 +13,51 @@
 #include "cache/cache.h"
 #include "core/sidecar.h"
 
+struct likeness;
+
 /* What is known of one job so far; see engine.c. */
 struct lens_slot {
 	_Atomic(const struct blob *) state; /* a reference, put by the engine */
 	struct hash128 tensor_key;	    /* of chunks; valid where known */
 	atomic_bool key_known;
 	atomic_uint_fast64_t nonfinite; /* elements made that should not be */
+	/* When it was asked to be kept (engine_keep); 0: it was not. */
+	atomic_uint_fast64_t kept_since;
+	/* Who else makes the same tensor, or the same state; see census.h. NULL
+	 * until engine_add(), and where there is none. */
+	struct likeness *tensor_like, *state_like;
+};
+
+/* What changes in a lens while it is read. */
+struct lens_live {
+	size_t busy; /* makers, reads that wait; under the engine's lock */
+	atomic_bool retired; /* replaced: nobody begins anything new for it */
+	atomic_uint_fast64_t reads, bytes_served;
 };
 
 struct lens {
 	struct recipe *recipe;
-	struct model_set *models;
+	struct model_set *models; /* a reference */
 	struct plan *plan;
 	struct layout *layout;
 	struct sidecars *sidecars;
 	struct lens_slot *slots; /* one a job of the plan, same order */
 	struct timespec mtime;	 /* newest of recipe and sources */
-	/* Makers at work for it, and reads that wait; under the engine's lock.
-	 */
-	size_t *busy;
+	struct lens_live *live;
 };
 
-/* Everything wrong goes to the report; NULL if anything is. */
-struct lens *lens_open(const char *recipe_path, struct report *report);
+/*
+ * Takes the recipe, in any case, and holds the models, which are found from its
+ * folder. Everything wrong goes to the report; NULL if anything is.
+ */
+struct lens *lens_open(struct recipe *recipe, struct model_set *models,
+		       struct report *report);
+
+/* The same with models of its own. NULL is passed on. */
+struct lens *lens_open_alone(struct recipe *recipe, struct report *report);
+
+/* The same for a recipe file without a sweep. */
+struct lens *lens_open_file(const char *recipe_path, struct report *report);
 
 /* Its slots must have been emptied (engine_forget). NULL is fine. */
 void lens_close(struct lens *lens);

@@ -43,7 +43,7 @@ static const char *model_text(const struct lens *lens,
 	return NULL;
 }
 
-/* --- recipe.json ------------------------------------------------------- */
+/* --- recipe.json -------------------------------------------------------- */
 
 static void write_value(FILE *out, const struct method_option *option,
 			double value)
@@ -202,7 +202,7 @@ int lens_recipe_json(const struct lens *lens, char **bytes, size_t *len)
 	return rc;
 }
 
-/* --- plan.json --------------------------------------------------------- */
+/* --- plan.json ---------------------------------------------------------- */
 
 static void write_shape(FILE *out, const struct shape *shape)
 {

@@ -12,16 +12,20 @@
 static const struct command commands[] = {
 	{
 		.name = "mount",
-		.operands = "RECIPE MOUNTPOINT",
+		.operands = "RECIPE... MOUNTPOINT",
 		.operands_min = 2,
-		.operands_max = 2,
-		.groups = OPTIONS_MOUNT | OPTIONS_ENGINE,
-		.summary = "mount the merged model (the default)",
+		.operands_max = SIZE_MAX,
+		.groups = OPTIONS_MOUNT | OPTIONS_ENGINE | OPTIONS_CACHE_DIR,
+		.summary = "mount merged models (the default)",
 		.about = "The folder can be read as soon as the command "
 			 "returns; every byte is made\nwhen it is read. "
-			 "`fusermount3 -u MOUNTPOINT` ends it. What it does "
-			 "is said in\nMOUNTPOINT/.llmergefs/log and "
-			 "stats.json. As in fstab:\n"
+			 "One RECIPE: its files stand in the root, or, of a "
+			 "sweep, in\na folder a point. Several, or a folder of "
+			 "them, which is followed as it changes:\na folder a "
+			 "recipe, and `current`, which `switch` points at one "
+			 "of them.\n`fusermount3 -u MOUNTPOINT` ends it. What "
+			 "it does is said in\nMOUNTPOINT/.llmergefs/log, "
+			 "errors and stats.json. As in fstab:\n"
 			 "  /srv/merge.yml /srv/merged fuse.llmergefs "
 			 "allow_other,cache=all 0 0",
 		.run = mount_main,
@@ -31,8 +35,8 @@ static const struct command commands[] = {
 		.operands = "RECIPE",
 		.operands_min = 1,
 		.operands_max = 1,
-		.groups = OPTIONS_JSON,
-		.summary = "say what is wrong, or what would be made",
+		.groups = OPTIONS_JSON | OPTIONS_RECIPE,
+		.summary = "say what is wrong, or would be made",
 		.about = "Reads the recipe and the headers of the models, "
 			 "never weights.",
 		.run = check_main,
@@ -42,8 +46,9 @@ static const struct command commands[] = {
 		.operands = "RECIPE DIR",
 		.operands_min = 2,
 		.operands_max = 2,
-		.groups = OPTIONS_ENGINE | OPTIONS_QUIET,
-		.summary = "write the files that the mount would show",
+		.groups = OPTIONS_ENGINE | OPTIONS_CACHE_DIR | OPTIONS_QUIET |
+			  OPTIONS_RECIPE,
+		.summary = "write the files that a mount shows",
 		.about = "DIR must not exist, or be empty. It appears whole, "
 			 "or not at all.",
 		.run = export_main,
@@ -53,8 +58,9 @@ static const struct command commands[] = {
 		.operands = "RECIPE",
 		.operands_min = 1,
 		.operands_max = 1,
-		.groups = OPTIONS_ENGINE | OPTIONS_JSON | OPTIONS_QUIET,
-		.summary = "print a checksum of every tensor and file",
+		.groups = OPTIONS_ENGINE | OPTIONS_CACHE_DIR | OPTIONS_JSON |
+			  OPTIONS_QUIET | OPTIONS_RECIPE,
+		.summary = "print checksums of tensors and files",
 		.about = "Makes everything, writes nothing, and prints the "
 			 "XXH3-128 of each, one a line:\n"
 			 "  <32 digits>  tensor <name>\n"
@@ -66,12 +72,78 @@ static const struct command commands[] = {
 		.run = sum_main,
 	},
 	{
+		.name = "switch",
+		.operands = "MOUNT NAME",
+		.operands_min = 1,
+		.operands_max = 2,
+		.groups = OPTIONS_QUIET,
+		.summary = "point MOUNT/current at a folder",
+		.about = "NAME is a recipe, or a point of a sweep: a, "
+			 "a/lambda=0.4. Who has files open keeps\nthem; who "
+			 "opens `current` next gets the other model.",
+		.run = switch_main,
+	},
+	{
+		.name = "set",
+		.operands = "MOUNT[/NAME] [K=V...]",
+		.operands_min = 1,
+		.operands_max = SIZE_MAX,
+		.groups = OPTIONS_QUIET,
+		.summary = "change a mounted recipe",
+		.about = "  llmergefs set /mnt/ab/a parameters.lambda=0.5 "
+			 "'models[0].parameters.weight=0.3'\n"
+			 "The recipe's file stays as it is; without a "
+			 "KEY=VALUE the mount shows what it says\nagain. "
+			 "Who has files of the generation before open keeps "
+			 "them.",
+		.run = set_main,
+	},
+	{
+		.name = "warm",
+		.operands = "MOUNT[/NAME]",
+		.operands_min = 1,
+		.operands_max = 1,
+		.groups = OPTIONS_WARM | OPTIONS_QUIET,
+		.summary = "make what readers would wait for",
+		.about = "One thing after the other, in the order of the "
+			 "files, while no reader waits. What\nis made is "
+			 "kept in the cache. Interrupting it ends it.",
+		.run = warm_main,
+	},
+	{
+		.name = "status",
+		.operands = "MOUNT[/NAME]",
+		.operands_min = 1,
+		.operands_max = 1,
+		.groups = OPTIONS_JSON | OPTIONS_WATCH,
+		.summary = "say what a mount serves and shares",
+		.run = status_main,
+	},
+	{
+		.name = "cache",
+		.operands = "ls|verify|gc|clear",
+		.operands_min = 1,
+		.operands_max = 1,
+		.groups = OPTIONS_CACHE_DIR | OPTIONS_GC | OPTIONS_JSON |
+			  OPTIONS_QUIET,
+		.summary = "list, check or clean up the cache",
+		.about = "ls      what it holds; --json lists every object\n"
+			 "verify  read everything; what is bad is removed (and "
+			 "the exit code 1)\n"
+			 "gc      evict what is longest unused until at most "
+			 "--max-bytes are left\n"
+			 "clear   remove everything\n"
+			 "Mounts may use it all the while: what they miss "
+			 "they make again.",
+		.run = cache_main,
+	},
+	{
 		.name = "methods",
 		.operands = "[NAME]",
 		.operands_min = 0,
 		.operands_max = 1,
 		.groups = OPTIONS_JSON | OPTIONS_MARKDOWN,
-		.summary = "list the merge methods and their options",
+		.summary = "list merge methods and their options",
 		.run = methods_main,
 	},
 };
@@ -79,7 +151,7 @@ static const struct command commands[] = {
 static void print_commands(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		printf("  llmergefs %-7s %-17s  %s\n", commands[i].name,
+		printf("  llmergefs %-7s %-21s  %s\n", commands[i].name,
 		       commands[i].operands, commands[i].summary);
 }
 

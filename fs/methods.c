@@ -84,7 +84,7 @@ static void print_models(FILE *out, const struct merge_method *method)
 		fprintf(out, ", at least %zu", min);
 }
 
-/* --- text -------------------------------------------------------------- */
+/* --- text --------------------------------------------------------------- */
 
 static void print_option(const struct method_option *option)
 {
@@ -107,7 +107,7 @@ static void print_method(const struct merge_method *method)
 		print_option(&method->options[i]);
 }
 
-/* --- JSON -------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------- */
 
 static void write_option_json(FILE *out, const struct method_option *option)
 {
@@ -153,7 +153,7 @@ static void write_method_json(FILE *out, const struct merge_method *method)
 	fputs("]}", out);
 }
 
-/* --- Markdown ---------------------------------------------------------- */
+/* --- Markdown ----------------------------------------------------------- */
 
 static void print_markdown_option(const struct method_option *option)
 {
@@ -176,7 +176,7 @@ static void print_markdown(const struct merge_method *method)
 	puts(" |");
 }
 
-/* --- all of them ------------------------------------------------------- */
+/* --- all of them -------------------------------------------------------- */
 
 static bool is_wanted(const struct options *options,
 		      const struct merge_method *method)

@@ -8,12 +8,12 @@
 #include "fs/mount.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 
+#include "core/base/file.h"
 #include "fs/command.h"
+#include "fs/daemon.h"
 #include "fs/live.h"
 #include "fs/log.h"
 #include "fs/mountpoint.h"
@@ -23,20 +23,20 @@
 #define THREADS_MIN 4u
 #define THREADS_MAX 32u
 #define THREADS_SPARE 2u
-#define READY 'r'
 
 /* A mount in the making, and while it lives. */
 struct session {
 	const struct options *options;
-	struct lens *lens;
+	struct catalog *catalog;
 	const char *mountpoint;
 	struct mount mount;
+	struct live live;
 	struct fuse_session *fuse;
 	int ready_fd;  /* of the pipe to the parent; -1: in the foreground */
 	bool answered; /* the mount, to greet() */
 };
 
-/* --- the words for FUSE ------------------------------------------------ */
+/* --- the words for FUSE ------------------------------------------------- */
 
 static int add_words(const struct session *session, struct fuse_args *args)
 {
@@ -61,16 +61,18 @@ static int add_words(const struct session *session, struct fuse_args *args)
 	return rc;
 }
 
-/* The name in /proc/mounts is the recipe's path; commas in it are escaped. */
+/* The name in /proc/mounts is the path of the recipe, the first where there are
+ * several; commas in it are escaped. */
 static int add_name(const struct session *session, struct fuse_args *args)
 {
-	AUTO_FREE char *real = realpath(session->options->recipe, NULL);
+	const struct options *options = session->options;
+	AUTO_FREE char *real = realpath(options->recipe, NULL);
 	AUTO_FREE char *word = NULL;
 	char *opts = NULL;
 	int rc;
 
-	if (asprintf(&word, "fsname=%s",
-		     real ? real : session->options->recipe) < 0) {
+	if (asprintf(&word, "fsname=%s%s", real ? real : options->recipe,
+		     options->operands_count > 2 ? ",..." : "") < 0) {
 		word = NULL;
 		return -1;
 	}
@@ -83,7 +85,7 @@ static int add_name(const struct session *session, struct fuse_args *args)
 	return rc;
 }
 
-/* --- the child: serving ------------------------------------------------ */
+/* --- the child: serving ------------------------------------------------- */
 
 static int fail_mount(const char *mountpoint)
 {
@@ -120,31 +122,13 @@ static int open_fuse(struct session *session)
 	return EXIT_OK;
 }
 
-/* From here on there is nobody to read what we print. */
-static void leave_terminal(void)
-{
-	AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	log_to_stderr(false);
-	if (null >= 0)
-		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-			dup2(null, fd);
-	if (chdir("/") < 0)
-		log_line(LOG_WARNING, "cannot leave the working folder: %m");
-}
-
 static void say_ready(struct session *session)
 {
-	const char ready = READY;
-
-	log_line(LOG_INFO, "%s mounted on %s", session->options->recipe,
+	log_line(LOG_INFO, "%s%s mounted on %s", session->options->recipe,
+		 session->options->operands_count > 2 ? " and more" : "",
 		 session->mountpoint);
-	if (session->ready_fd < 0)
-		return;
-	leave_terminal();
-	if (write(session->ready_fd, &ready, 1) != 1)
-		log_line(LOG_WARNING, "the command that started it is gone");
-	close(session->ready_fd);
+	if (session->ready_fd >= 0)
+		daemon_ready(session->ready_fd);
 }
 
 /*
@@ -155,12 +139,18 @@ static void say_ready(struct session *session)
 static bool greet(void *ctx)
 {
 	struct session *session = ctx;
-	struct statvfs st;
+	struct statvfs fs;
+	struct stat st;
 	struct error err;
 
-	if (statvfs(session->mountpoint, &st) < 0) {
+	if (statvfs(session->mountpoint, &fs) < 0 ||
+	    stat(session->mountpoint, &st) < 0) {
 		log_line(LOG_ERROR, "%s does not answer: %m",
 			 session->mountpoint);
+		return false;
+	}
+	if (catalog_follow(session->catalog, st.st_dev, &err) < 0) {
+		log_line(LOG_ERROR, "%s", err.text);
 		return false;
 	}
 	session->answered = true;
@@ -220,93 +210,101 @@ static int serve_mounted(struct session *session)
 	return code == EXIT_OK && !session->answered ? EXIT_MOUNT : code;
 }
 
-static int open_tree(struct session *session, struct live *live)
+static void let_go(void *ctx)
+{
+	struct session *session = ctx;
+
+	ops_let_go(session->fuse, &session->mount);
+}
+
+static int open_tree(struct session *session, struct error *err)
+{
+	const struct catalog_service service = {
+		.engine = session->mount.engine,
+		.tree = session->mount.tree,
+		.warm = session->options->warm,
+		.let_go = let_go,
+		.ctx = session,
+	};
+	int rc = live_add(&session->live, session->mount.tree, err);
+
+	return rc ? rc : catalog_serve(session->catalog, &service, err);
+}
+
+/* All that answers are made from, but for the engine. */
+static int open_parts(struct session *session)
 {
 	struct mount *mount = &session->mount;
-	struct error err;
-	int rc;
+	struct error err = { 0 };
+	int rc = 0;
 
 	mount->uid = getuid();
 	mount->gid = getgid();
-	mount->tree = tree_open(session->lens->mtime);
-	if (!mount->tree)
-		return EXIT_FAILED;
-	rc = tree_add_lens(mount->tree, tree_root(mount->tree), session->lens,
-			   &err);
+	mount->tree = tree_open(catalog_mtime(session->catalog));
+	mount->control = control_open(session->catalog, mount->engine);
+	if (!mount->tree || !mount->control)
+		rc = fail(&err, ENOMEM, "no memory for a mount");
+	if (rc == 0) {
+		mount->access = access_open(session->options->access_log, &err);
+		rc = mount->access ? 0 : -err.code;
+	}
+	session->live = (struct live){
+		.engine = mount->engine,
+		.catalog = session->catalog,
+		.access = mount->access,
+		.mountpoint = session->mountpoint,
+		.since = clock_seconds(),
+		.budgets = &session->options->engine,
+	};
 	if (rc == 0)
-		rc = live_add(live, mount->tree, &err);
+		rc = open_tree(session, &err);
 	return rc ? command_failed(&err) : EXIT_OK;
+}
+
+/*
+ * In this order: nothing is begun any more; parked reads are answered before
+ * the session that they answer to is gone; what answers are made from goes
+ * last.
+ */
+static void close_parts(struct session *session)
+{
+	struct mount *mount = &session->mount;
+
+	catalog_stop(session->catalog);
+	if (session->fuse)
+		fuse_session_destroy(session->fuse);
+	control_close(mount->control);
+	access_close(mount->access);
+	tree_close(mount->tree);
+	catalog_close(TAKE(session->catalog));
+	engine_close(mount->engine);
 }
 
 static int serve(struct session *session)
 {
-	struct live live = { .lens = session->lens };
 	int code = EXIT_OK;
 
 	unmount_block_signals();
 	session->mount.engine = command_engine(session->options, &code);
-	live.engine = session->mount.engine;
 	if (session->mount.engine)
-		code = open_tree(session, &live);
+		code = open_parts(session);
 	if (code == EXIT_OK)
 		code = open_fuse(session);
 	if (code == EXIT_OK)
 		code = serve_mounted(session);
-	/* Parked reads are answered before the session that they answer to is
-	 * gone. */
-	if (session->mount.engine)
-		engine_forget(session->mount.engine, session->lens);
-	if (session->fuse)
-		fuse_session_destroy(session->fuse);
-	tree_close(session->mount.tree);
-	engine_close(session->mount.engine);
+	close_parts(session);
 	return code;
 }
 
-/* --- the parent: waiting ----------------------------------------------- */
-
-static int wait_for_end(pid_t child)
+static int serve_as_daemon(void *ctx, int ready_fd)
 {
-	int status;
+	struct session *session = ctx;
 
-	if (waitpid(child, &status, 0) < 0 || !WIFEXITED(status)) {
-		log_line(LOG_ERROR, "the daemon died before it had mounted");
-		return EXIT_FAILED;
-	}
-	return WEXITSTATUS(status);
+	session->ready_fd = ready_fd;
+	return serve(session);
 }
 
-/* The daemon says so once its mount has answered. */
-static int wait_for_answer(pid_t child, int ready_fd)
-{
-	char ready;
-
-	return read(ready_fd, &ready, 1) == 1 ? EXIT_OK : wait_for_end(child);
-}
-
-static int serve_in_background(struct session *session)
-{
-	int ends[2];
-	pid_t child;
-	int code;
-
-	if (pipe2(ends, O_CLOEXEC) < 0 || (child = fork()) < 0) {
-		log_line(LOG_ERROR, "cannot start a daemon: %m");
-		return EXIT_FAILED;
-	}
-	if (child == 0) {
-		close(ends[0]);
-		setsid();
-		session->ready_fd = ends[1];
-		return serve(session);
-	}
-	close(ends[1]);
-	code = wait_for_answer(child, ends[0]);
-	close(ends[0]);
-	return code;
-}
-
-static int mount_lens(struct session *session)
+static int mount_catalog(struct session *session)
 {
 	AUTO_FREE char *mountpoint = NULL;
 	const struct options *options = session->options;
@@ -315,7 +313,11 @@ static int mount_lens(struct session *session)
 
 	rc = mountpoint_prepare(options->target, &mountpoint, &err);
 	if (rc == 0)
-		rc = mountpoint_check(mountpoint, session->lens,
+		rc = catalog_check_mountpoint(session->catalog, mountpoint,
+					      &err);
+	if (rc == 0)
+		rc = mountpoint_check(mountpoint,
+				      catalog_sources(session->catalog),
 				      options->engine.cache_dir, &err);
 	if (rc) {
 		command_failed(&err);
@@ -324,18 +326,21 @@ static int mount_lens(struct session *session)
 	session->mountpoint = mountpoint;
 	if (options->foreground || options->debug)
 		return serve(session);
-	return serve_in_background(session);
+	return daemon_start(serve_as_daemon, session);
 }
 
 int mount_main(const struct options *options)
 {
+	AUTO_REPORT struct report report = REPORT_INIT;
 	struct session session = { .options = options, .ready_fd = -1 };
-	int code = EXIT_OK;
+	int code;
 
-	session.lens = command_lens(options, &code);
-	if (!session.lens)
-		return code;
-	code = mount_lens(&session);
-	lens_close(session.lens);
+	session.catalog = catalog_open(options->operands,
+				       options->operands_count - 1, &report);
+	log_report(&report);
+	if (!session.catalog)
+		return command_report_code(options->recipe, &report);
+	code = mount_catalog(&session);
+	catalog_close(session.catalog);
 	return code;
 }

@@ -43,15 +43,29 @@ static char *word_end(char *word)
 	return word;
 }
 
-/* Apply a word that is an option with a value; false: it is none. */
+/* Whether an option may stand among the words: `-o cache=all,warm`, but not -f,
+ * which is for a person. */
+static bool is_word(const struct option_row *row)
+{
+	const unsigned groups =
+		OPTIONS_MOUNT | OPTIONS_ENGINE | OPTIONS_CACHE_DIR;
+
+	return row && row->group & groups && !row->letter;
+}
+
+/* Apply a word that is an option; false: it is none. */
 static bool apply_word(struct options *options, char *word, int *rc,
 		       struct error *err)
 {
 	size_t len = strcspn(word, "=");
 	const struct option_row *row = option_row_by_name(word, len);
 
-	if (!row || !row->value)
+	if (!is_word(row) || (!row->value && word[len]))
 		return false;
+	if (!row->value) {
+		*rc = option_row_apply(row, options, NULL, err);
+		return true;
+	}
 	if (!word[len]) {
 		*rc = fail(err, EINVAL, "-o %s takes a value: %s", word,
 			   row->value);
@@ -116,14 +130,14 @@ static char *default_dir(void)
 	return asprintf(&dir, "%s/.cache/llmergefs", home()) < 0 ? NULL : dir;
 }
 
-int cache_dir_settle(char **dir, struct error *err)
+int path_settle(char **path, struct error *err)
 {
 	AUTO_FREE char *cwd = NULL;
-	AUTO_FREE char *given = *dir ? TAKE(*dir) : default_dir();
+	AUTO_FREE char *given = TAKE(*path);
 	char *absolute;
 
 	if (!given || *given == '/') {
-		*dir = TAKE(given);
+		*path = TAKE(given);
 		return 0;
 	}
 	cwd = getcwd(NULL, 0);
@@ -131,6 +145,13 @@ int cache_dir_settle(char **dir, struct error *err)
 		return fail(err, errno, "the working directory: %m");
 	if (asprintf(&absolute, "%s/%s", cwd, given) < 0)
 		return fail(err, ENOMEM, "no memory for the command line");
-	*dir = absolute;
+	*path = absolute;
 	return 0;
+}
+
+int cache_dir_settle(char **dir, struct error *err)
+{
+	if (!*dir)
+		*dir = default_dir();
+	return path_settle(dir, err);
 }

@@ -15,6 +15,9 @@
  */
 int mount_words_sort(struct options *options, struct error *err);
 
+/* Make *path absolute, against the working directory; NULL stays NULL. */
+int path_settle(char **path, struct error *err);
+
 /*
  * Make *dir absolute; where it is NULL, the user's own cache folder:
  * $LLMERGEFS_CACHE, else $XDG_CACHE_HOME/llmergefs, else ~/.cache/llmergefs,

@@ -111,8 +111,8 @@ static char *real_part(const char *path)
 	return real;
 }
 
-static int refuse_inside(const char *path, const char *folder, const char *what,
-			 struct error *err)
+int mountpoint_hides(const char *folder, const char *path, const char *what,
+		     struct error *err)
 {
 	AUTO_FREE char *real = real_part(path);
 
@@ -124,17 +124,17 @@ static int refuse_inside(const char *path, const char *folder, const char *what,
 		    path, what, folder);
 }
 
-int mountpoint_check(const char *path, const struct lens *lens,
+int mountpoint_check(const char *path, struct source_set *sources,
 		     const char *cache_dir, struct error *err)
 {
-	const struct source_set *sources = model_set_sources(lens->models);
-	int rc = refuse_inside(lens->recipe->path, path, "the recipe", err);
+	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < source_set_count(sources); i++)
-		rc = refuse_inside(source_path(source_set_at(sources, i)), path,
-				   "a model", err);
+		rc = mountpoint_hides(path,
+				      source_path(source_set_at(sources, i)),
+				      "a model", err);
 	if (rc == 0 && cache_dir)
-		rc = refuse_inside(cache_dir, path, "the cache", err);
+		rc = mountpoint_hides(path, cache_dir, "the cache", err);
 	return rc;
 }
 

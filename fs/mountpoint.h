@@ -16,10 +16,14 @@
 int mountpoint_prepare(const char *given, char **path, struct error *err);
 
 /*
- * Refuse (EINVAL) a mount that would hide what it is made from, the weights or
- * the recipe, or the cache (dir: NULL for none): a read would wait for itself.
+ * Refuse (EINVAL) a mount on `folder` that would hide what it is made from: a
+ * read would wait for itself. `what` says what the path is: "the recipe".
  */
-int mountpoint_check(const char *path, const struct lens *lens,
+int mountpoint_hides(const char *folder, const char *path, const char *what,
+		     struct error *err);
+
+/* The same for all sources, and the cache (dir: NULL for none). */
+int mountpoint_check(const char *path, struct source_set *sources,
 		     const char *cache_dir, struct error *err);
 
 /* Raise the read-ahead of the mount. EACCES with the command that does it,

@@ -11,26 +11,33 @@
 #define BLOCK_SIZE 4096
 #define STAT_BLOCK 512
 
-static double timeout_of(const struct node *node)
+static double attr_timeout(const struct node *node)
 {
-	return node->kind == NODE_LIVE ? 0 : TIMEOUT_FOREVER;
+	return node_changes(node) ? 0 : TIMEOUT_FOREVER;
 }
 
-static nlink_t links_of(const struct node *node)
+/* Of a name in a folder, and of its not being there. */
+static double entry_timeout(const struct node *dir)
 {
-	nlink_t links = is_dir(node) ? 2 : 1;
-
-	for (size_t i = 0; i < node->count; i++)
-		links += is_dir(node->children[i]);
-	return links;
+	return node_changes(dir) ? 0 : TIMEOUT_FOREVER;
 }
 
+mode_t mode_of(enum node_kind kind)
+{
+	if (kind == NODE_DIR)
+		return S_IFDIR | 0555;
+	if (kind == NODE_LINK)
+		return S_IFLNK | 0777;
+	return kind == NODE_CONTROL ? S_IFREG | 0600 : S_IFREG | 0444;
+}
+
+/* Of a node that does not change, or a copy of one that does. */
 static struct stat stat_of(const struct mount *mount, const struct node *node)
 {
 	return (struct stat){
 		.st_ino = node->ino,
-		.st_mode = is_dir(node) ? S_IFDIR | 0555 : S_IFREG | 0444,
-		.st_nlink = links_of(node),
+		.st_mode = mode_of(node->kind),
+		.st_nlink = is_dir(node) ? 2 + node->dirs : 1,
 		.st_uid = mount->uid,
 		.st_gid = mount->gid,
 		.st_size = (off_t)node->size,
@@ -43,14 +50,25 @@ static struct stat stat_of(const struct mount *mount, const struct node *node)
 	};
 }
 
-static struct fuse_entry_param entry_of(const struct mount *mount,
-					const struct node *node)
+static struct stat stat_now(const struct mount *mount, const struct node *node)
+{
+	struct node now;
+
+	if (!node_changes(node))
+		return stat_of(mount, node);
+	now = tree_now(mount->tree, node);
+	return stat_of(mount, &now);
+}
+
+struct fuse_entry_param entry_of(const struct mount *mount,
+				 const struct node *node)
 {
 	return (struct fuse_entry_param){
 		.ino = node->ino,
-		.attr = stat_of(mount, node),
-		.attr_timeout = timeout_of(node),
-		.entry_timeout = TIMEOUT_FOREVER,
+		.attr = stat_now(mount, node),
+		.attr_timeout = attr_timeout(node),
+		/* A volume's folder does not change, but its name does. */
+		.entry_timeout = entry_timeout(node->parent),
 	};
 }
 
@@ -63,146 +81,111 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want &=
 		~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 			    FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA |
-			    FUSE_CAP_ASYNC_DIO);
+			    FUSE_CAP_ASYNC_DIO | FUSE_CAP_CACHE_SYMLINKS);
 	conn->max_read = ENGINE_READ_MAX;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;
 }
 
+static void op_destroy(void *userdata)
+{
+	handle_close_all(userdata);
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	const struct node *dir = node_of(req, parent);
-	/* Without a number it says that there is no such name. */
-	struct fuse_entry_param entry = { .entry_timeout = TIMEOUT_FOREVER };
-	const struct node *node = dir ? node_child(dir, name) : NULL;
+	const struct mount *mount = mount_of(req);
+	const struct node *dir = node_of(req, parent), *node;
+	struct fuse_entry_param entry;
 
 	if (!dir) {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
+	node = tree_lookup(mount->tree, dir, name);
 	if (node)
-		entry = entry_of(mount_of(req), node);
-	fuse_reply_entry(req, &entry);
+		entry = entry_of(mount, node);
+	else /* Without a number it says that there is no such name. */
+		entry = (struct fuse_entry_param){
+			.entry_timeout = entry_timeout(dir),
+		};
+	/* Nobody waits for the answer any more, so nobody will forget it. */
+	if (fuse_reply_entry(req, &entry) != 0 && node)
+		tree_forget(mount->tree, entry.ino, 1);
 }
 
-/* Numbers are never used again, and nodes live as long as the mount. */
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
 {
+	tree_forget(mount_of(req)->tree, ino, lookups);
 	fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count,
 			    struct fuse_forget_data *forgets)
 {
+	for (size_t i = 0; i < count; i++)
+		tree_forget(mount_of(req)->tree, forgets[i].ino,
+			    forgets[i].nlookup);
 	fuse_reply_none(req);
+}
+
+static void reply_attr(fuse_req_t req, const struct node *node)
+{
+	const struct stat st = stat_now(mount_of(req), node);
+
+	fuse_reply_attr(req, &st, attr_timeout(node));
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
 	const struct node *node = node_of(req, ino);
-	struct stat st;
 
-	if (!node) {
-		fuse_reply_err(req, ENOENT);
-		return;
-	}
-	st = stat_of(mount_of(req), node);
-	fuse_reply_attr(req, &st, timeout_of(node));
-}
-
-/* --- folders ----------------------------------------------------------- */
-
-static void op_opendir(fuse_req_t req, fuse_ino_t ino,
-		       struct fuse_file_info *fi)
-{
-	fi->cache_readdir = 1;
-	fi->keep_cache = 1;
-	fuse_reply_open(req, fi);
-}
-
-struct listing {
-	fuse_req_t req;
-	bool plus; /* with attributes */
-	char *buf;
-	size_t size, used;
-};
-
-/* Entry `at` of a folder: itself, its parent, its children. NULL: the end. */
-static const struct node *entry_at(const struct node *dir, size_t at,
-				   const char **name)
-{
-	if (at == 0) {
-		*name = ".";
-		return dir;
-	}
-	if (at == 1) {
-		*name = "..";
-		return dir->parent;
-	}
-	if (at - 2 >= dir->count)
-		return NULL;
-	*name = dir->children[at - 2]->name;
-	return dir->children[at - 2];
-}
-
-/* False: it does not fit any more. */
-static bool list_entry(struct listing *list, const struct node *node,
-		       const char *name, off_t next)
-{
-	struct fuse_entry_param entry = entry_of(mount_of(list->req), node);
-	size_t left = list->size - list->used;
-	size_t need;
-
-	if (list->plus)
-		need = fuse_add_direntry_plus(list->req, list->buf + list->used,
-					      left, name, &entry, next);
+	if (node)
+		reply_attr(req, node);
 	else
-		need = fuse_add_direntry(list->req, list->buf + list->used,
-					 left, name, &entry.attr, next);
-	if (need > left)
-		return false;
-	list->used += need;
-	return true;
+		fuse_reply_err(req, ENOENT);
 }
 
-static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		     bool plus)
+/* A shell's `>` cuts the control file before it writes to it: it is as empty as
+ * it was. */
+static bool is_harmless(const struct node *node, const struct stat *attr,
+			int to_set)
 {
-	AUTO_FREE char *buf = malloc(size);
-	const struct node *dir = node_of(req, ino), *node;
-	struct listing list = { req, plus, buf, size, 0 };
-	const char *name;
-
-	if (!dir || !is_dir(dir) || off < 0) {
-		fuse_reply_err(req, ENOTDIR);
-		return;
-	}
-	if (!buf) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	while ((node = entry_at(dir, (size_t)off, &name)) &&
-	       list_entry(&list, node, name, off + 1))
-		off++;
-	fuse_reply_buf(req, buf, list.used);
+	return node && node->kind == NODE_CONTROL &&
+	       to_set & FUSE_SET_ATTR_SIZE && attr->st_size == 0 &&
+	       !(to_set &
+		 (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
 }
 
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		       struct fuse_file_info *fi)
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
+		       int to_set, struct fuse_file_info *fi)
 {
-	list_dir(req, ino, size, off, false);
+	const struct node *node = node_of(req, ino);
+
+	if (is_harmless(node, attr, to_set))
+		reply_attr(req, node);
+	else
+		fuse_reply_err(req, EROFS);
 }
 
-static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
-			   off_t off, struct fuse_file_info *fi)
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	list_dir(req, ino, size, off, true);
+	const struct node *node = node_of(req, ino);
+	AUTO_FREE char *target = NULL;
+
+	if (node && node->kind == NODE_LINK)
+		target = tree_link_target(mount_of(req)->tree, node->name);
+	if (target)
+		fuse_reply_readlink(req, target);
+	else
+		fuse_reply_err(req, node && node->kind != NODE_LINK ? EINVAL
+								    : ENOENT);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
-	const struct tree *tree = mount_of(req)->tree;
+	struct tree *tree = mount_of(req)->tree;
 	const struct statvfs st = {
 		.f_bsize = BLOCK_SIZE,
 		.f_frsize = BLOCK_SIZE,
@@ -217,15 +200,20 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 static const struct fuse_lowlevel_ops reading = {
 	.init = op_init,
+	.destroy = op_destroy,
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
 	.opendir = op_opendir,
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,
+	.releasedir = op_release,
 	.open = op_open,
 	.read = op_read,
+	.write = op_write,
 	.release = op_release,
 	.statfs = op_statfs,
 };
@@ -235,5 +223,19 @@ struct fuse_session *ops_session(struct fuse_args *args, struct mount *mount)
 	struct fuse_lowlevel_ops ops = reading;
 
 	ops_refuse_changes(&ops);
+	pthread_mutex_init(&mount->handles_lock, NULL);
 	return fuse_session_new(args, &ops, sizeof(ops), mount);
+}
+
+void ops_let_go(struct fuse_session *session, struct mount *mount)
+{
+	size_t count;
+	AUTO_FREE struct tree_name *stale =
+		tree_stale_names(mount->tree, &count);
+
+	/* The answer that the kernel has no such name is as good. */
+	for (size_t i = 0; i < count; i++)
+		fuse_lowlevel_notify_inval_entry(session, stale[i].dir,
+						 stale[i].name,
+						 strlen(stale[i].name));
 }

@@ -1,6 +1,7 @@
 /*
- * Files: open, read, release. A read of a shard is answered at once, or parked
- * in the engine and answered by whoever finishes it, exactly once.
+ * Files: open, read, write, release. A read of a shard is answered at once, or
+ * parked in the engine and answered by whoever finishes it, exactly once. What
+ * is written to the control file is carried out before the write returns.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -8,60 +9,83 @@
 #include "fs/log.h"
 #include "fs/ops_inside.h"
 
-/* The text of a live file, as it was when it was opened. */
-struct live {
-	char *text;
-	size_t len;
-};
-
-static int open_live(const struct node *node, struct fuse_file_info *fi)
+/* What the kind of file needs while it is open. 0 or -errno. */
+static int fill_handle(fuse_req_t req, struct handle *handle,
+		       struct fuse_file_info *fi)
 {
-	AUTO_FREE struct live *live = calloc(1, sizeof(*live));
+	const struct mount *mount = mount_of(req);
+	const struct node *node = handle->node;
+
+	switch (node->kind) {
+	case NODE_LIVE:
+		fi->direct_io = 1;
+		return node->make(node->ctx, &handle->text, &handle->len);
+	case NODE_CONTROL:
+		fi->direct_io = 1;
+		fi->nonseekable = 1;
+		handle->conversation = conversation_open(mount->control);
+		return handle->conversation ? 0 : -ENOMEM;
+	case NODE_SHARD:
+		if (mount->access)
+			handle->access =
+				access_begin(mount->access,
+					     fuse_req_ctx(req)->pid, node->ino);
+		break;
+	default:
+		break;
+	}
+	fi->keep_cache = 1;
+	return 0;
+}
+
+static int open_handle(fuse_req_t req, fuse_ino_t ino, struct handle **out,
+		       struct fuse_file_info *fi)
+{
+	struct mount *mount = mount_of(req);
+	const struct node *node = tree_node(mount->tree, ino);
+	struct handle *handle;
 	int rc;
 
-	if (!live)
+	if (!node)
+		return -ENOENT;
+	if (node->kind != NODE_CONTROL &&
+	    ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC))
+		return -EROFS;
+	handle = handle_open(mount, node);
+	if (!handle)
 		return -ENOMEM;
-	rc = node->make(node->ctx, &live->text, &live->len);
+	rc = fill_handle(req, handle, fi);
 	if (rc)
-		return rc;
-	fi->direct_io = 1;
-	fi->fh = (uintptr_t)TAKE(live);
-	return 0;
+		handle_close(mount, handle);
+	else
+		*out = handle;
+	return rc;
 }
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct node *node = node_of(req, ino);
-	int rc = 0;
+	struct mount *mount = mount_of(req);
+	struct handle *handle;
+	int rc = open_handle(req, ino, &handle, fi);
 
-	if (!node)
-		rc = -ENOENT;
-	else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC)
-		rc = -EROFS;
-	else if (node->kind == NODE_LIVE)
-		rc = open_live(node, fi);
-	else
-		fi->keep_cache = 1;
 	if (rc) {
 		fuse_reply_err(req, -rc);
 		return;
 	}
 	fi->noflush = 1;
-	fuse_reply_open(req, fi);
+	fi->fh = (uintptr_t)handle;
+	/* Nobody waits for the answer any more, so nobody will release it. */
+	if (fuse_reply_open(req, fi) != 0)
+		handle_close(mount, handle);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct node *node = node_of(req, ino);
-
-	if (node && node->kind == NODE_LIVE) {
-		struct live *live = (struct live *)(uintptr_t)fi->fh;
-
-		free(live->text);
-		free(live);
-	}
+	handle_close(mount_of(req), handle_of(fi));
 	fuse_reply_err(req, 0);
 }
+
+/* --- reading ------------------------------------------------------------ */
 
 /* A read of a shard, from its request to its answer. */
 struct request {
@@ -155,7 +179,7 @@ static void read_text(fuse_req_t req, const char *text, size_t len, size_t size,
 
 /* Out of this thread's buffer: the reader may close the file, and another
  * thread free its text, while the reply is still being sent. */
-static void read_live(fuse_req_t req, const struct live *live, size_t size,
+static void read_live(fuse_req_t req, const struct handle *live, size_t size,
 		      uint64_t off)
 {
 	char *buf = engine_buffer(mount_of(req)->engine);
@@ -171,9 +195,10 @@ static void read_live(fuse_req_t req, const struct live *live, size_t size,
 	fuse_reply_buf(req, buf, size);
 }
 
-static void read_file(fuse_req_t req, const struct node *node, size_t size,
+static void read_file(fuse_req_t req, const struct handle *handle, size_t size,
 		      uint64_t off)
 {
+	const struct node *node = handle->node;
 	void *buf = engine_buffer(mount_of(req)->engine);
 
 	if (off >= node->size) {
@@ -181,6 +206,8 @@ static void read_file(fuse_req_t req, const struct node *node, size_t size,
 		return;
 	}
 	size = min_u64(size, node->size - off);
+	/* Before the answer, after which the file may be closed. */
+	access_read(handle->access, off, size);
 	if (!buf || size > ENGINE_READ_MAX)
 		fuse_reply_err(req, buf ? EIO : ENOMEM);
 	else if (node->kind == NODE_SHARD)
@@ -189,19 +216,54 @@ static void read_file(fuse_req_t req, const struct node *node, size_t size,
 		read_source(req, node, size, off, buf);
 }
 
+/* A conversation is used by one thread at a time. */
+static void read_control(fuse_req_t req, struct handle *handle, size_t size)
+{
+	char *buf = engine_buffer(mount_of(req)->engine);
+
+	if (!buf) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	pthread_mutex_lock(&handle->lock);
+	size = conversation_read(handle->conversation, buf,
+				 min_u64(size, ENGINE_READ_MAX));
+	pthread_mutex_unlock(&handle->lock);
+	fuse_reply_buf(req, buf, size);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	     struct fuse_file_info *fi)
 {
-	const struct node *node = node_of(req, ino);
+	struct handle *handle = handle_of(fi);
+	const struct node *node = handle->node;
 
-	if (!node || is_dir(node)) {
-		fuse_reply_err(req, node ? EISDIR : ENOENT);
+	if (node->kind == NODE_CONTROL) {
+		read_control(req, handle, size);
 	} else if (node->kind == NODE_LIVE) {
-		read_live(req, (const struct live *)(uintptr_t)fi->fh, size,
-			  (uint64_t)off);
+		read_live(req, handle, size, (uint64_t)off);
 	} else if (node->kind == NODE_TEXT) {
 		read_text(req, node->text, node->size, size, (uint64_t)off);
 	} else {
-		read_file(req, node, size, (uint64_t)off);
+		read_file(req, handle, size, (uint64_t)off);
 	}
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
+	      off_t off, struct fuse_file_info *fi)
+{
+	struct handle *handle = handle_of(fi);
+	int rc;
+
+	if (handle->node->kind != NODE_CONTROL) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	pthread_mutex_lock(&handle->lock);
+	rc = conversation_write(handle->conversation, buf, size);
+	pthread_mutex_unlock(&handle->lock);
+	if (rc)
+		fuse_reply_err(req, -rc);
+	else
+		fuse_reply_write(req, size);
 }

@@ -1,16 +1,11 @@
 /*
  * A merged model is read-only: whatever would change it is answered EROFS here,
- * and not by a read-only mount, whose answer would be the kernel's.
+ * and not by a read-only mount, whose answer would be the kernel's. What can be
+ * done to the control file (write, setattr) is refused for all others there.
  */
 #include <errno.h>
 
 #include "fs/ops_inside.h"
-
-static void refuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
-			   int to_set, struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, EROFS);
-}
 
 static void refuse_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 			 mode_t mode, dev_t rdev)
@@ -49,12 +44,6 @@ static void refuse_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent,
 	fuse_reply_err(req, EROFS);
 }
 
-static void refuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
-			 size_t size, off_t off, struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, EROFS);
-}
-
 static void refuse_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 			  mode_t mode, struct fuse_file_info *fi)
 {
@@ -80,7 +69,6 @@ static void refuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode,
 
 void ops_refuse_changes(struct fuse_lowlevel_ops *ops)
 {
-	ops->setattr = refuse_setattr;
 	ops->mknod = refuse_mknod;
 	ops->mkdir = refuse_mkdir;
 	ops->unlink = refuse_unlink;
@@ -88,7 +76,6 @@ void ops_refuse_changes(struct fuse_lowlevel_ops *ops)
 	ops->symlink = refuse_symlink;
 	ops->rename = refuse_rename;
 	ops->link = refuse_link;
-	ops->write = refuse_write;
 	ops->create = refuse_create;
 	ops->setxattr = refuse_setxattr;
 	ops->removexattr = refuse_removexattr;

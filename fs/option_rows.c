@@ -71,6 +71,43 @@ static int set_cache_disk(struct options *options, const char *value,
 			err);
 }
 
+static int set_max_bytes(struct options *options, const char *value,
+			 struct error *err)
+{
+	options->has_max_bytes = true;
+	return set_size(&options->max_bytes, "--max-bytes", value, err);
+}
+
+static int set_access_log(struct options *options, const char *value,
+			  struct error *err)
+{
+	if (!*value)
+		return fail(err, EINVAL, "--access-log takes a file");
+	return replace_text(&options->access_log, value, err);
+}
+
+static int set_pattern(struct options *options, const char *value,
+		       struct error *err)
+{
+	options->pattern = value;
+	return 0;
+}
+
+static int set_point(struct options *options, const char *value,
+		     struct error *err)
+{
+	options->point = value;
+	return 0;
+}
+
+/* Only gathered here; the recipe says what can be set. */
+static int add_setting(struct options *options, const char *value,
+		       struct error *err)
+{
+	options->settings[options->settings_count++] = value;
+	return 0;
+}
+
 static int set_cpu(struct options *options, const char *value,
 		   struct error *err)
 {
@@ -141,13 +178,18 @@ static const struct option_row rows[] = {
 	{ 'o', NULL, "WORDS", OPTIONS_MOUNT, 0, set_words,
 	  "mount options, comma separated: FUSE's own\n"
 	  "(allow_other, ...), or those below without \"--\"" },
+	{ 0, "warm", NULL, OPTIONS_MOUNT, FLAG(warm),
+	  "make reductions beforehand, in the background" },
+	{ 0, "access-log", "FILE", OPTIONS_MOUNT, 0, set_access_log,
+	  "append a line for each process that has read:\n"
+	  "how much, and in which pattern" },
 	{ 0, "readahead-kb", "N", OPTIONS_MOUNT, 0, set_readahead,
 	  "how far the kernel reads ahead, in KiB; default 4096,\n"
 	  "which takes root to set" },
 	{ 0, "cache", "auto|all|off", OPTIONS_ENGINE, 0, set_cache,
 	  "keep on disk what is dear to make (auto, the\n"
 	  "default), everything that is made (all), or nothing" },
-	{ 0, "cache-dir", "DIR", OPTIONS_ENGINE, 0, set_cache_dir,
+	{ 0, "cache-dir", "DIR", OPTIONS_CACHE_DIR, 0, set_cache_dir,
 	  "where; default $LLMERGEFS_CACHE, else\n"
 	  "$XDG_CACHE_HOME/llmergefs, else ~/.cache/llmergefs" },
 	{ 0, "cache-mem", "SIZE", OPTIONS_ENGINE, 0, set_cache_mem,
@@ -159,6 +201,21 @@ static const struct option_row rows[] = {
 	{ 0, "cpu", "LEVEL", OPTIONS_ENGINE, 0, set_cpu,
 	  "instructions to use: baseline, avx2 or avx512;\n"
 	  "default the best here; all give the same bytes" },
+	{ 0, "point", "NAME", OPTIONS_RECIPE, 0, set_point,
+	  "which point of the recipe's sweep" },
+	{ 0, "set", "KEY=VALUE", OPTIONS_RECIPE, 0, add_setting,
+	  "with this in the recipe; as often as needed:\n"
+	  "--set parameters.lambda=0.5" },
+	{ 0, "reductions", NULL, OPTIONS_WARM, FLAG(reductions),
+	  "make what must be known of whole tensors (default)" },
+	{ 0, "pattern", "GLOB", OPTIONS_WARM, 0, set_pattern,
+	  "make, and keep, the tensors whose names match" },
+	{ 0, "all", NULL, OPTIONS_WARM, FLAG(all),
+	  "make, and keep, every tensor" },
+	{ 0, "max-bytes", "SIZE", OPTIONS_GC, 0, set_max_bytes,
+	  "what gc leaves at most" },
+	{ 0, "watch", NULL, OPTIONS_WATCH, FLAG(watch),
+	  "again every second, until interrupted" },
 	{ 0, "json", NULL, OPTIONS_JSON, FLAG(json),
 	  "print one JSON object instead of text" },
 	{ 0, "markdown", NULL, OPTIONS_MARKDOWN, FLAG(markdown),

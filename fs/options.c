@@ -6,7 +6,6 @@
 #include "fs/mount_words.h"
 #include "fs/option_rows.h"
 
-#define OPERANDS_MAX 3 /* a subcommand and its two */
 #define NAMES_MAX 64
 #define HINT_MAX 64
 #define HELP_COLUMN 26
@@ -16,8 +15,8 @@ struct parser {
 	size_t commands_count;
 	int argc;
 	char *const *argv;
-	int next; /* of argv */
-	const char *operands[OPERANDS_MAX];
+	int next;	       /* of argv */
+	const char **operands; /* room for all of argv */
 	size_t operands_count;
 	unsigned groups;	     /* of all options seen */
 	const char *seen[NAMES_MAX]; /* how one of each group was spelled */
@@ -100,14 +99,6 @@ static int parse_letters(struct parser *p, const char *arg)
 	return 0;
 }
 
-static int add_operand(struct parser *p, const char *arg)
-{
-	if (p->operands_count == OPERANDS_MAX)
-		return fail(p->err, EINVAL, "too many operands: \"%s\"", arg);
-	p->operands[p->operands_count++] = arg;
-	return 0;
-}
-
 static int parse_words(struct parser *p)
 {
 	bool only_operands = false;
@@ -117,7 +108,7 @@ static int parse_words(struct parser *p)
 		const char *arg = p->argv[p->next++];
 
 		if (only_operands || arg[0] != '-' || !arg[1])
-			rc = add_operand(p, arg);
+			p->operands[p->operands_count++] = arg;
 		else if (strcmp(arg, "--") == 0)
 			only_operands = true;
 		else if (arg[1] == '-')
@@ -192,10 +183,11 @@ static int take_operands(struct parser *p)
 			    *command->operands ? command->operands
 					       : "no operands",
 			    p->operands[command->operands_max]);
+	p->options->operands_count = p->operands_count;
 	if (p->operands_count > 0)
 		p->options->recipe = p->operands[0];
 	if (p->operands_count > 1)
-		p->options->target = p->operands[1];
+		p->options->target = p->operands[p->operands_count - 1];
 	return 0;
 }
 
@@ -208,6 +200,8 @@ static int finish(struct options *options, struct error *err)
 	if (rc < 0)
 		return rc;
 	rc = cache_dir_settle(&options->cache_dir, err);
+	if (rc == 0)
+		rc = path_settle(&options->access_log, err);
 	options->engine.cache_dir = options->cache_dir;
 	return rc;
 }
@@ -232,7 +226,12 @@ int options_parse(const struct command *commands, size_t count, int argc,
 			    .cache_mem = OPTIONS_CACHE_MEM,
 			    .cache_disk = OPTIONS_CACHE_DISK },
 		.readahead_kb = OPTIONS_READAHEAD_KB,
+		.operands = calloc((size_t)argc + 1, sizeof(const char *)),
+		.settings = calloc((size_t)argc + 1, sizeof(const char *)),
 	};
+	if (!options->operands || !options->settings)
+		return fail(err, ENOMEM, "no memory for the command line");
+	p.operands = options->operands;
 	rc = parse_words(&p);
 	if (rc == 0)
 		rc = find_command(&p);
@@ -249,6 +248,9 @@ void options_done(struct options *options)
 {
 	free(options->mount_options);
 	free(options->cache_dir);
+	free(options->access_log);
+	free(options->operands);
+	free(options->settings);
 	*options = (struct options){ 0 };
 }
 

@@ -36,10 +36,22 @@ enum {
 
 struct options {
 	const struct command *command; /* never NULL after parsing */
-	const char *recipe;	       /* first operand; NULL: none */
-	const char *target; /* second: mountpoint or folder; NULL: none */
+	const char **operands;	       /* those after the subcommand */
+	size_t operands_count;
+	const char *recipe; /* the first of them; NULL: none */
+	const char *target; /* the last of two or more; NULL: none */
 	bool help, version;
 	bool foreground, debug, json, markdown, quiet;
+	bool watch;	       /* status */
+	bool warm;	       /* mount: make reductions beforehand */
+	bool reductions, all;  /* what `warm` makes */
+	const char *pattern;   /* the same: a glob; NULL: none */
+	const char *point;     /* of a sweep; NULL: none */
+	const char **settings; /* of --set, "PATH=VALUE" each */
+	size_t settings_count;
+	char *access_log; /* absolute; NULL: none */
+	bool has_max_bytes;
+	uint64_t max_bytes;  /* of `cache gc` */
 	char *mount_options; /* those of -o that are FUSE's, comma separated,
 			      * commas inside a value as "\,"; NULL: none */
 	char *cache_dir; /* absolute: given, or the default; NULL: there is no
@@ -56,13 +68,18 @@ enum option_group {
 	OPTIONS_JSON = 1 << 3,
 	OPTIONS_MARKDOWN = 1 << 4,
 	OPTIONS_QUIET = 1 << 5,
+	OPTIONS_RECIPE = 1 << 6, /* which recipe of a file is meant */
+	OPTIONS_WATCH = 1 << 7,
+	OPTIONS_WARM = 1 << 8,
+	OPTIONS_GC = 1 << 9,
+	OPTIONS_CACHE_DIR = 1 << 10,
 };
 
 /* A subcommand; the rows stand in main.c. */
 struct command {
 	const char *name;
 	const char *operands;		   /* "RECIPE DIR", for --help */
-	size_t operands_min, operands_max; /* at most 2 */
+	size_t operands_min, operands_max; /* SIZE_MAX: any number */
 	unsigned groups;		   /* of enum option_group */
 	const char *summary;		   /* one line */
 	const char *about; /* paragraphs of --help; NULL: none */

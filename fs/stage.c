@@ -27,7 +27,7 @@ struct stage {
 	pthread_mutex_t lock;	  /* over path: published, removed or neither */
 };
 
-/* --- removal ----------------------------------------------------------- */
+/* --- removal ------------------------------------------------------------ */
 
 static int remove_entry(const char *path, const struct stat *st, int type,
 			struct FTW *where)
@@ -93,7 +93,7 @@ static void discard(struct stage *stage)
 	pthread_mutex_unlock(&stage->lock);
 }
 
-/* --- signals ----------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------ */
 
 /* Waits for a signal that ends the process, and cleans up before it does. */
 static void *guard(void *arg)

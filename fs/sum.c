@@ -90,7 +90,7 @@ static int add_chunk(void *ctx, const struct stream_chunk *chunk,
 	return 0;
 }
 
-/* --- printing ---------------------------------------------------------- */
+/* --- printing ----------------------------------------------------------- */
 
 static void write_line(FILE *out, struct hash128 hash, const char *kind,
 		       const char *name)
@@ -187,7 +187,7 @@ static int print(const struct options *options, const struct sum *sum,
 	return 0;
 }
 
-/* --- the run ----------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------ */
 
 static int run(const struct options *options, struct engine *engine,
 	       struct sum *sum, struct error *err)

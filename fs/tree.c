@@ -1,98 +1,25 @@
 #include "fs/tree.h"
 
-#include <errno.h>
-#include <limits.h>
+#include <assert.h>
 
-#define ROOM_MIN 8
-
-struct tree {
-	struct arena *arena;
-	struct node **nodes; /* [ino - 1] */
-	size_t count, room;
-	uint64_t bytes;
-};
-
-static bool grow(struct node ***list, size_t count, size_t *room)
-{
-	size_t wanted = max_u64(ROOM_MIN, 2 * *room);
-	struct node **grown;
-
-	if (count < *room)
-		return true;
-	grown = reallocarray(*list, wanted, sizeof(struct node *));
-	if (!grown)
-		return false;
-	*list = grown;
-	*room = wanted;
-	return true;
-}
-
-/* How many children come before the name. */
-static size_t rank_of(const struct node *dir, const char *name)
-{
-	size_t begin = 0, end = dir->count;
-
-	while (begin < end) {
-		size_t mid = begin + (end - begin) / 2;
-
-		if (strcmp(dir->children[mid]->name, name) < 0)
-			begin = mid + 1;
-		else
-			end = mid;
-	}
-	return begin;
-}
-
-const struct node *node_child(const struct node *dir, const char *name)
-{
-	size_t rank = rank_of(dir, name);
-
-	if (rank == dir->count || strcmp(dir->children[rank]->name, name) != 0)
-		return NULL;
-	return dir->children[rank];
-}
-
-/* A copy of the model under the next number; parent NULL: the root. */
-static struct node *add_node(struct tree *tree, struct node *parent,
-			     const char *name, const struct node *model)
-{
-	struct node *node = arena_alloc(tree->arena, 1, sizeof(*node));
-
-	if (!node || !grow(&tree->nodes, tree->count, &tree->room))
-		return NULL;
-	*node = *model;
-	node->name = arena_strdup(tree->arena, name);
-	node->parent = parent ? parent : node;
-	if (!node->name)
-		return NULL;
-	if (parent) {
-		size_t rank = rank_of(parent, name);
-
-		if (!grow(&parent->children, parent->count, &parent->room))
-			return NULL;
-		memmove(parent->children + rank + 1, parent->children + rank,
-			(parent->count - rank) * sizeof(struct node *));
-		parent->children[rank] = node;
-		parent->count++;
-	}
-	tree->nodes[tree->count++] = node;
-	node->ino = tree->count;
-	tree->bytes += node->size;
-	return node;
-}
+#include "fs/tree_inside.h"
 
 struct tree *tree_open(struct timespec mtime)
 {
-	const struct node root = { .kind = NODE_DIR, .mtime = mtime };
 	struct tree *tree = calloc(1, sizeof(*tree));
 
 	if (!tree)
 		return NULL;
-	tree->arena = arena_open();
-	if (tree->arena && add_node(tree, NULL, "", &root))
-		return tree;
-	tree_close(tree);
-	return NULL;
+	if (!grove_init(&tree->own, mtime, NULL)) {
+		grove_done(&tree->own);
+		free(tree);
+		return NULL;
+	}
+	pthread_mutex_init(&tree->lock, NULL);
+	tree_root(tree)->ino = TREE_ROOT;
+	tree->next = TREE_ROOT + 1;
+	tree->shown = 1;
+	return tree;
 }
 
 void tree_close(struct tree *tree)
@@ -100,129 +27,220 @@ void tree_close(struct tree *tree)
 	if (!tree)
 		return;
 	for (size_t i = 0; i < tree->count; i++)
-		free(tree->nodes[i]->children);
-	free(tree->nodes);
-	arena_close(tree->arena);
+		volume_close(tree->volumes[i]);
+	free(tree->volumes);
+	for (size_t i = 0; i < tree->own.count; i++)
+		if (tree->own.nodes[i]->kind == NODE_LINK)
+			tree_set_target(tree->own.nodes[i], NULL);
+	grove_done(&tree->own);
+	pthread_mutex_destroy(&tree->lock);
 	free(tree);
 }
 
-struct node *tree_root(struct tree *tree)
+uint64_t tree_count(struct tree *tree)
 {
-	return tree->nodes[0];
+	uint64_t count;
+
+	pthread_mutex_lock(&tree->lock);
+	count = tree->shown;
+	pthread_mutex_unlock(&tree->lock);
+	return count;
 }
 
-size_t tree_count(const struct tree *tree)
+uint64_t tree_bytes(struct tree *tree)
 {
-	return tree->count;
+	uint64_t bytes;
+
+	pthread_mutex_lock(&tree->lock);
+	bytes = tree->bytes;
+	pthread_mutex_unlock(&tree->lock);
+	return bytes;
 }
 
-uint64_t tree_bytes(const struct tree *tree)
+/* --- what stays as long as the mount ------------------------------------ */
+
+int tree_add_own(struct tree *tree, const char *path, const struct node *model,
+		 struct error *err)
 {
-	return tree->bytes;
-}
+	size_t before = tree->own.count;
+	uint64_t bytes = tree->own.bytes;
+	int rc = grove_add(&tree->own, path, model, err);
 
-const struct node *tree_node(const struct tree *tree, uint64_t ino)
-{
-	return ino >= TREE_ROOT && ino <= tree->count ? tree->nodes[ino - 1]
-						      : NULL;
-}
-
-static bool is_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 0 && len <= NAME_MAX && strcmp(name, ".") != 0 &&
-	       strcmp(name, "..") != 0;
-}
-
-/* What is wrong with a path, before anything is made for it. */
-static int check_path(const struct node *dir, const char *path,
-		      struct error *err)
-{
-	AUTO_FREE char *parts = strdup(path);
-	const struct node *node = dir; /* NULL: below a folder to be made */
-	char *rest = parts, *name;
-
-	if (!parts)
-		return fail(err, ENOMEM, "%s: no memory", path);
-	while ((name = strsep(&rest, "/"))) {
-		if (!is_name(name))
-			return fail(err, EINVAL,
-				    "%s: \"%s\" is no name for a file", path,
-				    name);
-		if (node && node->kind != NODE_DIR)
-			return fail(err, EINVAL, "%s: %s is a file already",
-				    path, node->name);
-		if (node)
-			node = node_child(node, name);
-	}
-	if (node)
-		return fail(err, EINVAL, "%s is there already", path);
-	return 0;
-}
-
-/* The folder of this name below another, made where it is missing. */
-static struct node *enter_dir(struct tree *tree, struct node *dir,
-			      const char *name)
-{
-	const struct node model = { .kind = NODE_DIR, .mtime = dir->mtime };
-
-	if (node_child(dir, name))
-		return dir->children[rank_of(dir, name)];
-	return add_node(tree, dir, name, &model);
-}
-
-int tree_add(struct tree *tree, struct node *dir, const char *path,
-	     const struct node *model, struct error *err)
-{
-	AUTO_FREE char *parts = strdup(path);
-	char *rest = parts, *name;
-	int rc = check_path(dir, path, err);
-
-	if (rc)
-		return rc;
-	while (dir && (name = strsep(&rest, "/")))
-		dir = rest ? enter_dir(tree, dir, name)
-			   : add_node(tree, dir, name, model);
-	if (!parts || !dir)
-		return fail(err, ENOMEM, "%s: no memory", path);
-	return 0;
-}
-
-static int add_sidecar(struct tree *tree, struct node *dir,
-		       const struct lens *lens, const struct sidecar *file,
-		       struct error *err)
-{
-	const struct node model = {
-		.kind = file->text ? NODE_TEXT : NODE_SOURCE,
-		.size = file->size,
-		.mtime = file->text ? lens->mtime : source_mtime(file->source),
-		.text = file->text,
-		.source = file->source,
-	};
-
-	return tree_add(tree, dir, file->path, &model, err);
-}
-
-int tree_add_lens(struct tree *tree, struct node *dir, const struct lens *lens,
-		  struct error *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < lens->layout->count; i++) {
-		const struct layout_file *file = &lens->layout->files[i];
-		const struct node model = {
-			.kind = NODE_SHARD,
-			.size = file->size,
-			.mtime = lens->mtime,
-			.lens = lens,
-			.shard = file,
-		};
-
-		rc = tree_add(tree, dir, file->name, &model, err);
-	}
-	for (size_t i = 0; rc == 0 && i < lens->sidecars->count; i++)
-		rc = add_sidecar(tree, dir, lens, &lens->sidecars->files[i],
-				 err);
+	/* Without memory for the last, folders on the way to it are there. */
+	for (size_t i = before; i < tree->own.count; i++)
+		tree->own.nodes[i]->ino = tree->next++;
+	tree->shown += tree->own.count - before;
+	tree->bytes += tree->own.bytes - bytes;
 	return rc;
+}
+
+int tree_add(struct tree *tree, const char *path, const struct node *model,
+	     struct error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&tree->lock);
+	rc = tree_add_own(tree, path, model, err);
+	pthread_mutex_unlock(&tree->lock);
+	return rc;
+}
+
+/* --- what the kernel asks --------------------------------------------------
+ */
+
+/* How many volumes have only smaller numbers. */
+static size_t volume_rank(const struct tree *tree, uint64_t ino)
+{
+	size_t begin = 0, end = tree->count;
+
+	while (begin < end) {
+		size_t mid = begin + (end - begin) / 2;
+		const struct volume *volume = tree->volumes[mid];
+
+		if (volume->first + volume->grove.count <= ino)
+			begin = mid + 1;
+		else
+			end = mid;
+	}
+	return begin;
+}
+
+/* Of what stays as long as the mount. */
+static struct node *own_node(const struct tree *tree, uint64_t ino)
+{
+	size_t begin = 0, end = tree->own.count;
+
+	while (begin < end) {
+		size_t mid = begin + (end - begin) / 2;
+
+		if (tree->own.nodes[mid]->ino == ino)
+			return tree->own.nodes[mid];
+		if (tree->own.nodes[mid]->ino < ino)
+			begin = mid + 1;
+		else
+			end = mid;
+	}
+	return NULL;
+}
+
+/* Under the lock. */
+static struct node *node_at(const struct tree *tree, uint64_t ino)
+{
+	size_t rank = volume_rank(tree, ino);
+
+	if (rank < tree->count && tree->volumes[rank]->first <= ino)
+		return tree->volumes[rank]
+			->grove.nodes[ino - tree->volumes[rank]->first];
+	return own_node(tree, ino);
+}
+
+const struct node *tree_node(struct tree *tree, uint64_t ino)
+{
+	const struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = node_at(tree, ino);
+	pthread_mutex_unlock(&tree->lock);
+	return node;
+}
+
+const struct node *tree_lookup(struct tree *tree, const struct node *dir,
+			       const char *name)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = node_child(dir, name);
+	if (node && node->volume) {
+		node->lookups++;
+		node->volume->lookups++;
+	}
+	if (!node && dir->volume)
+		volume_missed(dir->volume, dir, name);
+	pthread_mutex_unlock(&tree->lock);
+	return node;
+}
+
+struct volume *tree_take_gone(struct tree *tree, struct volume *volume)
+{
+	size_t rank = volume_rank(tree, volume->first);
+
+	if (volume->attached || volume->lookups > 0)
+		return NULL;
+	assert(rank < tree->count && tree->volumes[rank] == volume);
+	tree->count--;
+	memmove(tree->volumes + rank, tree->volumes + rank + 1,
+		(tree->count - rank) * sizeof(struct volume *));
+	return volume;
+}
+
+void tree_end_volume(struct volume *volume)
+{
+	if (volume && volume->gone)
+		volume->gone(volume->ctx);
+	volume_close(volume);
+}
+
+void tree_forget(struct tree *tree, uint64_t ino, uint64_t count)
+{
+	struct volume *gone = NULL;
+	struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = node_at(tree, ino);
+	if (node && node->volume) {
+		count = min_u64(count, node->lookups);
+		node->lookups -= count;
+		node->volume->lookups -= count;
+		gone = tree_take_gone(tree, node->volume);
+	}
+	pthread_mutex_unlock(&tree->lock);
+	tree_end_volume(gone);
+}
+
+struct node tree_now(struct tree *tree, const struct node *node)
+{
+	struct node copy;
+
+	pthread_mutex_lock(&tree->lock);
+	copy = *node;
+	pthread_mutex_unlock(&tree->lock);
+	return copy;
+}
+
+/* Under the lock; the names lie behind the entries. */
+static struct tree_entry *list(const struct node *dir)
+{
+	size_t size = 0;
+	struct tree_entry *entries;
+	char *names;
+
+	for (size_t i = 0; i < dir->count; i++)
+		size += sizeof(*entries) + strlen(dir->children[i]->name) + 1;
+	entries = malloc(max_u64(size, 1));
+	if (!entries)
+		return NULL;
+	names = (char *)(entries + dir->count);
+	for (size_t i = 0; i < dir->count; i++) {
+		const struct node *child = dir->children[i];
+		size_t len = strlen(child->name) + 1;
+
+		memcpy(names, child->name, len);
+		entries[i] =
+			(struct tree_entry){ names, child->ino, child->kind };
+		names += len;
+	}
+	return entries;
+}
+
+struct tree_entry *tree_list(struct tree *tree, const struct node *dir,
+			     size_t *count)
+{
+	struct tree_entry *entries;
+
+	pthread_mutex_lock(&tree->lock);
+	entries = list(dir);
+	*count = dir->count;
+	pthread_mutex_unlock(&tree->lock);
+	return entries;
 }

@@ -6,6 +6,7 @@
 #define LMFS_FILE_H
 
 #include <sys/stat.h>
+#include <time.h>
 
 #include "core/base/arena.h"
 #include "core/base/base.h"
@@ -39,5 +40,12 @@ int file_mkdirs(const char *path);
 
 /* Seconds on a clock that never jumps, for durations. */
 double clock_seconds(void);
+
+/* Whether a comes after b. */
+static inline bool is_later(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec
+				    : a.tv_nsec > b.tv_nsec;
+}
 
 #endif

@@ -17,6 +17,7 @@ METHOD(dare_linear) = {
 	.name = "dare_linear",
 	.summary = "task vectors with elements dropped at random, summed",
 	.version = 1,
+	.element_ps = 540,
 	.base = BASE_REQUIRED,
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,

@@ -18,6 +18,7 @@ METHOD(dare_ties) = {
 	.summary =
 		"task vectors with elements dropped at random, signs elected",
 	.version = 1,
+	.element_ps = 1120,
 	.base = BASE_REQUIRED,
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,

@@ -110,6 +110,7 @@ METHOD(linear) = {
 	.name = "linear",
 	.summary = "weighted average of any number of models",
 	.version = 1,
+	.element_ps = 140,
 	.base = BASE_UNUSED,
 	.base_has_options = true,
 	.models_min = 1,

@@ -51,6 +51,7 @@ METHOD(passthrough) = {
 	.name = "passthrough",
 	.summary = "one model's tensors, for stacking layers of several",
 	.version = 1,
+	.element_ps = 140,
 	.base = BASE_UNUSED,
 	.base_has_options = true,
 	.models_min = 1,

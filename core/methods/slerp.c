@@ -145,6 +145,7 @@ METHOD(slerp) = {
 	.name = "slerp",
 	.summary = "spherical interpolation between the base and one model",
 	.version = 1,
+	.element_ps = 90,
 	.base = BASE_REQUIRED,
 	.models_min = 1,
 	.models_max = 1,

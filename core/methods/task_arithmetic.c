@@ -18,6 +18,7 @@ METHOD(task_arithmetic) = {
 	.name = "task_arithmetic",
 	.summary = "the base plus a weighted sum of task vectors",
 	.version = 1,
+	.element_ps = 210,
 	.base = BASE_REQUIRED,
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,

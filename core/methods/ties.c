@@ -115,6 +115,7 @@ METHOD(ties) = {
 	.name = "ties",
 	.summary = "greatest elements of task vectors, signs elected",
 	.version = 1,
+	.element_ps = 620,
 	.base = BASE_REQUIRED,
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,

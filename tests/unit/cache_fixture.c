@@ -68,6 +68,7 @@ struct cache_request request_of(struct cache_fixture *cf, uint64_t number,
 	*order = (struct order){ cf, key_of(number) };
 	return (struct cache_request){ .key = order->key,
 				       .class = class,
+				       .keep = !cf->loose,
 				       .size = size,
 				       .make = make_pattern,
 				       .ctx = order,

@@ -17,6 +17,7 @@ struct cache_fixture {
 	atomic_size_t makes, frees;
 	/* What makers do besides: NULL for nothing, negative to fail. */
 	int (*hook)(struct cache_fixture *cf, struct hash128 key);
+	bool loose; /* requests do not ask for chunks to be kept on disk */
 };
 
 /* Open and close the cache alone; the pool stays. */

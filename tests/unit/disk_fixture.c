@@ -14,7 +14,6 @@ void disk_fixture_open(struct disk_fixture *s)
 	fixture_path(&s->fx, "a/cache", s->dir);
 	s->options = (struct cache_options){
 		.dir = s->dir,
-		.disk_chunks = true,
 		.memory_max = 1 << 20,
 		.disk_max = 64 << 20,
 	};

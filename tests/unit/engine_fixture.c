@@ -106,11 +106,34 @@ struct lens *engine_lens(const struct fixture *fx, const char *recipe)
 
 	fixture_write(fx, "merge.yml", recipe, strlen(recipe));
 	fixture_path(fx, "merge.yml", path);
-	lens = lens_open(path, &report);
+	lens = lens_open_file(path, &report);
 	if (!lens)
 		fail_msg("%s", report.notes[0].text);
 	assert_int_equal(lens->layout->count, 1);
 	return lens;
+}
+
+struct lens *engine_lens_lambda(const struct fixture *fx, double lambda)
+{
+	char recipe[512];
+
+	snprintf(recipe, sizeof(recipe), "%sparameters: {lambda: %.17g}\n",
+		 ENGINE_TIES, lambda);
+	return engine_lens(fx, recipe);
+}
+
+void engine_join(struct engine *engine, struct lens *lens)
+{
+	struct error err;
+
+	if (engine_add(engine, lens, &err))
+		fail_msg("%s", err.text);
+}
+
+void engine_leave(struct engine *engine, struct lens *lens)
+{
+	engine_forget(engine, lens);
+	lens_close(lens);
 }
 
 struct engine *engine_start_with(const struct fixture *fx,

@@ -33,6 +33,12 @@ void engine_fixture_models(const struct fixture *fx);
 
 struct lens *engine_lens(const struct fixture *fx, const char *recipe);
 
+/* A ties lens over all models that differs from others in lambda alone. */
+struct lens *engine_lens_lambda(const struct fixture *fx, double lambda);
+
+/* Count a lens in. */
+void engine_join(struct engine *engine, struct lens *lens);
+
 /* One with 4 threads; dir: below the fixture's folder, may be NULL. */
 struct engine *engine_start(const struct fixture *fx, enum engine_cache cache,
 			    const char *dir);
@@ -41,7 +47,10 @@ struct engine *engine_start_with(const struct fixture *fx,
 				 enum engine_cache cache, const char *dir,
 				 size_t cache_mem);
 
-/* Forget and close both. */
+/* Forget the lens and close it. */
+void engine_leave(struct engine *engine, struct lens *lens);
+
+/* The same, and close the engine. */
 void engine_end(struct engine *engine, struct lens *lens);
 
 struct engine_stats engine_stats_of(struct engine *engine);

@@ -90,7 +90,7 @@ void assert_model(const struct fixture *fx, const char *path,
 		  const char *revision, int code, const char *lines)
 {
 	AUTO_REPORT struct report report = REPORT_INIT;
-	struct model_set *set = model_set_open(fx->dir);
+	struct model_set *set = model_set_open(fx->dir, NULL);
 	const struct model *model =
 		model_fixture_get(set, path, revision, &report);
 

@@ -58,7 +58,7 @@ void planned_open(struct planned *planned, const struct fixture *fx,
 	*planned = (struct planned){ 0 };
 	planned->recipe = recipe_parse("m.yml", yaml, strlen(yaml), true,
 				       &planned->report);
-	planned->models = model_set_open(fx->dir);
+	planned->models = model_set_open(fx->dir, NULL);
 	if (planned->recipe)
 		planned->plan = plan_open(planned->recipe, planned->models,
 					  &planned->report);

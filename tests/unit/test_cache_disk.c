@@ -71,13 +71,19 @@ static void test_chunks_stay_in_memory_unless_asked(void **state)
 	struct disk_fixture s;
 
 	disk_fixture_open(&s);
-	s.options.disk_chunks = false;
-	disk_fixture_reopen(&s);
+	s.cf.loose = true;
 	touch_checked(&s.cf, 1, CACHE_STATE, SIZE);
 	touch_checked(&s.cf, 2, CACHE_CHUNK, SIZE);
+	s.cf.loose = false;
+	touch_checked(&s.cf, 3, CACHE_CHUNK, SIZE);
 	disk_fixture_reopen(&s);
 	assert_true(object_exists(&s, CACHE_STATE, 1));
 	assert_false(object_exists(&s, CACHE_CHUNK, 2));
+	assert_true(object_exists(&s, CACHE_CHUNK, 3));
+	/* One that is there serves whoever asks. */
+	s.cf.loose = true;
+	touch_checked(&s.cf, 3, CACHE_CHUNK, SIZE);
+	assert_int_equal(stats_of(&s.cf).disk_hits, 1);
 	disk_fixture_close(&s);
 }
 

@@ -83,7 +83,7 @@ static void shards_become_one_table(void **state)
 {
 	struct fixture *fx = *state;
 	AUTO_REPORT struct report report = REPORT_INIT;
-	struct model_set *set = model_set_open(fx->dir);
+	struct model_set *set = model_set_open(fx->dir, NULL);
 	const struct model *model;
 
 	WEIGHTS(fx, "shards/model.safetensors", "stale");
@@ -180,7 +180,7 @@ static void long_lists_are_cut(void **state)
 {
 	struct fixture *fx = *state;
 	AUTO_REPORT struct report report = REPORT_INIT;
-	struct model_set *set = model_set_open(fx->dir);
+	struct model_set *set = model_set_open(fx->dir, NULL);
 	char names[40][8], want[NOTES_TEXT_MAX];
 	const char *list[41] = { NULL };
 

@@ -413,7 +413,7 @@ static void open_all(const struct fixture *fx, struct opened *opened)
 	struct options options = options_for(fx, recipe, target);
 	struct error err;
 
-	opened->lens = lens_open(recipe, &report);
+	opened->lens = lens_open_file(recipe, &report);
 	assert_non_null(opened->lens);
 	opened->engine = engine_open(&options.engine, &report);
 	assert_non_null(opened->engine);

@@ -260,7 +260,9 @@ static void a_waiting_read_is_taken_back(void **state)
 	assert_int_equal(begin(&scene, &gone), ENGINE_PARKED);
 	assert_int_equal(begin(&scene, &kept), ENGINE_PARKED);
 	WAIT_UNTIL(parked(&scene) == 2);
+	assert_int_equal(engine_stats_of(scene.engine).reading, 2);
 	assert_true(engine_cancel(scene.engine, &gone.read));
+	assert_int_equal(engine_stats_of(scene.engine).reading, 1);
 	/* The read belongs to its owner again, bytes and all. */
 	memset(&gone.read, 0xff, sizeof(gone.read));
 	atomic_store(&gate.open, true);
@@ -274,6 +276,7 @@ static void a_waiting_read_is_taken_back(void **state)
 	assert_int_equal(stats.cancelled, 1);
 	assert_int_equal(stats.reads, 1);
 	assert_int_equal(stats.errors, 0);
+	assert_int_equal(stats.reading, 0);
 	scene_close(&scene);
 }
 
@@ -421,6 +424,8 @@ static void a_read_is_answered_or_taken_back_never_both(void **state)
 	}
 	assert_true(taken_back > 0);
 	assert_true(engine_stats_of(scene.engine).reads > reads);
+	engine_forget(scene.engine, scene.lens);
+	assert_int_equal(engine_stats_of(scene.engine).reading, 0);
 	scene_close(&scene);
 }
 
@@ -450,7 +455,7 @@ static void forgetting_waits_for_makers(void **state)
 	atomic_store(&gate.open, true);
 	pthread_join(thread, &left);
 	assert_int_equal((intptr_t)left, 1);
-	assert_int_equal(*scene.lens->busy, 0);
+	assert_int_equal(scene.lens->live->busy, 0);
 	scene_close(&scene);
 }
 

@@ -26,7 +26,7 @@ static void the_hub_cache_is_searched(void **state)
 {
 	struct fixture *fx = *state;
 	AUTO_REPORT struct report report = REPORT_INIT;
-	struct model_set *set = model_set_open(fx->dir);
+	struct model_set *set = model_set_open(fx->dir, NULL);
 	const struct model *model;
 	char want[NOTES_TEXT_MAX];
 
@@ -110,7 +110,7 @@ static void paths_are_no_hub_ids(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		AUTO_REPORT struct report report = REPORT_INIT;
-		struct model_set *set = model_set_open(fx->dir);
+		struct model_set *set = model_set_open(fx->dir, NULL);
 
 		assert_null(model_fixture_get(set, paths[i], NULL, &report));
 		assert_non_null(strstr(report.notes[0].text, "no such folder"));
@@ -138,7 +138,7 @@ static void the_cache_is_where_variables_say(void **state)
 		setenv(order[i].variable, order[i].value, 1);
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		AUTO_REPORT struct report report = REPORT_INIT;
-		struct model_set *set = model_set_open(fx->dir);
+		struct model_set *set = model_set_open(fx->dir, NULL);
 
 		assert_null(model_fixture_get(set, "org/x", NULL, &report));
 		assert_non_null(strstr(report.notes[0].text, order[i].root));

@@ -46,7 +46,7 @@ static struct lens *open_lens(const struct fixture *fx, struct report *report)
 	char path[FIXTURE_PATH_MAX];
 
 	fixture_path(fx, "merge.yml", path);
-	return lens_open(path, report);
+	return lens_open_file(path, report);
 }
 
 static struct lens *open_good(const struct fixture *fx)

@@ -149,6 +149,7 @@ static const struct {
 
 struct keys {
 	struct hash128 state, tensor;
+	struct hash128 state_like, tensor_like;
 };
 
 static struct keys keys_of(const struct job *job)
@@ -157,6 +158,8 @@ static struct keys keys_of(const struct job *job)
 
 	assert_false(merge_state_key(job, &keys.state, NULL));
 	assert_false(merge_tensor_key(job, &keys.tensor, NULL));
+	assert_false(merge_state_likeness(job, &keys.state_like));
+	assert_false(merge_tensor_likeness(job, &keys.tensor_like));
 	return keys;
 }
 
@@ -183,6 +186,7 @@ static void assert_change(const char *method, int flag, size_t c)
 	open_job(&jf, method);
 	before = keys_of(&jf.job);
 	assert_false(hash_equal(before.state, before.tensor));
+	assert_false(hash_equal(before.state_like, before.tensor_like));
 	changes[c].change(&jf);
 	after = keys_of(&jf.job);
 	if (hash_equal(before.state, after.state) ==
@@ -193,6 +197,12 @@ static void assert_change(const char *method, int flag, size_t c)
 	    !!(changes[c].tensor & flag))
 		fail_msg("%s: %s: the tensor's key is wrong", method,
 			 changes[c].label);
+	if (hash_equal(before.state_like, after.state_like) ==
+		    !!(changes[c].state & flag) ||
+	    hash_equal(before.tensor_like, after.tensor_like) ==
+		    !!(changes[c].tensor & flag))
+		fail_msg("%s: %s: a likeness is wrong", method,
+			 changes[c].label);
 	job_close(&jf);
 }
 
@@ -202,6 +212,63 @@ static void keys_hold_what_bytes_depend_on(void **state)
 		assert_change("ties", TIES, c);
 		assert_change("dare_ties", DARE, c);
 	}
+}
+
+/* The text of a key to its last letter: whoever changes it throws away what
+ * caches on people's disks hold. */
+static struct hash128 hash_of_text(const struct job_fixture *jf,
+				   const char *start)
+{
+	char hex[3][HASH_HEX_LEN + 1], text[1024];
+	int len;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct hash128 identity;
+
+		assert_false(source_identity(jf->tensors[i].source, &identity,
+					     NULL));
+		hash_hex(identity, hex[i]);
+	}
+	len = snprintf(text, sizeof(text),
+		       "%sinput %s at 3 F32\ninput %s at 3 F32 to BF16\n"
+		       "input %s at 3 F32\n",
+		       start, hex[0], hex[1], hex[2]);
+	assert_true(len > 0 && (size_t)len < sizeof(text));
+	return hash_bytes(text, (size_t)len);
+}
+
+static void keys_stay_what_they_are(void **state)
+{
+	static const char ties[] = "tensor 1\nshape 4 6\n"
+				   "method ties 1\nbase 0\n"
+				   "weight 0x1p-1 0x1p-2\n"
+				   "density 0x1.3333333333333p-2 0x1p-1\n"
+				   "normalize 0x1p+0\nrescale 0x0p+0\n"
+				   "lambda -0x1.999999999999ap-4\n"
+				   "int8_mask 0x0p+0\n"
+				   "output F32\n";
+	static const char dare[] = "state 1\nshape 4 6\n"
+				   "method dare_ties 1\nbase 0\n"
+				   "density 0x1.3333333333333p-2 0x1p-1\n"
+				   "rescale 0x0p+0\n"
+				   "seed 77\npositions 0 7\n"
+				   "name 5 other\n";
+	struct job_fixture jf;
+
+	open_job(&jf, "ties");
+	job_set(&jf, "weight", 2, 0.25);
+	job_set(&jf, "density", 1, 0.3);
+	job_set_all(&jf, "lambda", -0.1);
+	set_round(&jf);
+	assert_true(
+		hash_equal(keys_of(&jf.job).tensor, hash_of_text(&jf, ties)));
+	jf.job.method = method_by_name("dare_ties");
+	jf.job.args.seed = 77;
+	set_position(&jf);
+	set_name(&jf);
+	assert_true(
+		hash_equal(keys_of(&jf.job).state, hash_of_text(&jf, dare)));
+	job_close(&jf);
 }
 
 /* A copy is its source's bytes, whatever the recipe calls it. */
@@ -250,6 +317,26 @@ static void folders_may_move(void **state)
 	job_close(&jf);
 }
 
+/* Of a file that nobody can read any more, and of a copy of it. */
+static void likeness_needs_no_look_into_files(void **state)
+{
+	struct job_fixture jf;
+	struct hash128 tensor, reduction, after;
+	const float x[ELEMENTS] = { 1 };
+
+	open_job(&jf, "dare_ties");
+	assert_false(truncate(source_path(jf.tensors[1].source), 0));
+	assert_false(merge_tensor_likeness(&jf.job, &tensor));
+	assert_false(merge_state_likeness(&jf.job, &reduction));
+	assert_false(hash_equal(tensor, reduction));
+	assert_true(merge_tensor_key(&jf.job, &after, NULL) < 0);
+	job_input(&jf, 3, DTYPE_F32, x);
+	jf.tensors[1].source = jf.tensors[3].source;
+	assert_false(merge_tensor_likeness(&jf.job, &after));
+	assert_false(hash_equal(tensor, after));
+	job_close(&jf);
+}
+
 static void unreadable_sources_are_told(void **state)
 {
 	struct job_fixture jf;
@@ -269,8 +356,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_hold_what_bytes_depend_on),
+		cmocka_unit_test(keys_stay_what_they_are),
 		cmocka_unit_test(copies_have_keys),
 		cmocka_unit_test(folders_may_move),
+		cmocka_unit_test(likeness_needs_no_look_into_files),
 		cmocka_unit_test(unreadable_sources_are_told),
 	};
 

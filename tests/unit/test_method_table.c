@@ -151,6 +151,7 @@ static void rows_are_whole(void **state)
 		assert_ptr_equal(method_by_name(m->name), m);
 		assert_true(m->version > 0);
 		assert_true(m->summary && *m->summary);
+		assert_true(m->element_ps > 0);
 		assert_true(m->options_count <= METHOD_OPTIONS_MAX);
 		assert_true(m->models_min <= m->models_max);
 		assert_true(!m->tile != !m->rows);

@@ -12,7 +12,7 @@ static void a_folder_becomes_a_table(void **state)
 	static const char config[] = "{ \"model_type\": \"llama\" }\n";
 	struct fixture *fx = *state;
 	AUTO_REPORT struct report report = REPORT_INIT;
-	struct model_set *set = model_set_open(fx->dir);
+	struct model_set *set = model_set_open(fx->dir, NULL);
 	const struct model *model;
 
 	WEIGHTS(fx, "one/model.safetensors", "model.norm.weight",
@@ -51,7 +51,7 @@ static void a_model_is_opened_and_reported_once(void **state)
 {
 	struct fixture *fx = *state;
 	AUTO_REPORT struct report report = REPORT_INIT;
-	struct model_set *set = model_set_open(fx->dir);
+	struct model_set *set = model_set_open(fx->dir, NULL);
 	const struct model *model;
 
 	WEIGHTS(fx, "once/model.safetensors", "w");
@@ -89,7 +89,7 @@ static void a_folder_of_the_recipe_goes_first(void **state)
 	*strrchr(recipes, '/') = '\0';
 	assert_int_equal(chdir(recipes), 0);
 	fixture_path(fx, "recipes", recipes);
-	set = model_set_open(recipes);
+	set = model_set_open(recipes, NULL);
 	assert_non_null(model_tensor(
 		model_fixture_get(set, "both", NULL, &report), "recipe"));
 	assert_non_null(model_tensor(

@@ -19,11 +19,16 @@ static int run_nothing(const struct options *options)
 
 /* The shape of the real table: the first is the default. */
 static const struct command COMMANDS[] = {
-	{ "mount", "RECIPE MOUNTPOINT", 2, 2, OPTIONS_MOUNT | OPTIONS_ENGINE,
-	  "", NULL, run_nothing },
+	{ "mount", "RECIPE MOUNTPOINT", 2, 2,
+	  OPTIONS_MOUNT | OPTIONS_ENGINE | OPTIONS_CACHE_DIR, "", NULL,
+	  run_nothing },
 	{ "check", "RECIPE", 1, 1, OPTIONS_JSON, "", NULL, run_nothing },
-	{ "export", "RECIPE DIR", 2, 2, OPTIONS_ENGINE | OPTIONS_QUIET, "",
-	  NULL, run_nothing },
+	{ "export", "RECIPE DIR", 2, 2,
+	  OPTIONS_ENGINE | OPTIONS_CACHE_DIR | OPTIONS_QUIET, "", NULL,
+	  run_nothing },
+	{ "many", "MOUNT KEY=VALUE...", 2, SIZE_MAX,
+	  OPTIONS_RECIPE | OPTIONS_WARM | OPTIONS_GC | OPTIONS_WATCH, "", NULL,
+	  run_nothing },
 	{ "methods", "[NAME]", 0, 1, OPTIONS_JSON | OPTIONS_MARKDOWN, "", NULL,
 	  run_nothing },
 };
@@ -67,7 +72,7 @@ static void wrong_lines_say_what_is_wrong(void **state)
 		{ "check", "check takes RECIPE" },
 		{ "check a b", "check takes RECIPE, and not \"b\"" },
 		{ "methods a b", "methods takes [NAME], and not \"b\"" },
-		{ "a b c d e", "too many operands: \"d\"" },
+		{ "a b c d e", "mount takes RECIPE MOUNTPOINT, and not \"c\"" },
 		{ "chek r.yml",
 		  "there is no subcommand and no recipe \"chek\"; did you "
 		  "mean \"check\"?" },
@@ -130,6 +135,7 @@ static void the_first_operand_may_be_a_subcommand(void **state)
 		{ "--json check r.yml", "check", "r.yml", NULL },
 		{ "check --json r.yml", "check", "r.yml", NULL },
 		{ "check check", "check", "check", NULL },
+		{ "many a b c", "many", "a", "c" },
 		{ "./check m", "mount", "./check", "m" },
 		{ "check -- -r", "check", "-r", NULL },
 		{ "export -", "export", NULL, NULL },
@@ -213,6 +219,29 @@ static void options_are_set_in_every_spelling(void **state)
 	options_done(&o);
 }
 
+static void values_are_gathered(void **state)
+{
+	struct options o = parsed("many m a=1 --set x=1 --set=y=2 b=2 "
+				  "--point p --pattern *q* --max-bytes 2kB");
+
+	assert_int_equal(o.operands_count, 3);
+	assert_string_equal(o.operands[1], "a=1");
+	assert_string_equal(o.operands[2], "b=2");
+	assert_int_equal(o.settings_count, 2);
+	assert_string_equal(o.settings[0], "x=1");
+	assert_string_equal(o.settings[1], "y=2");
+	assert_string_equal(o.point, "p");
+	assert_string_equal(o.pattern, "*q*");
+	assert_true(o.has_max_bytes);
+	assert_int_equal(o.max_bytes, 2000);
+	assert_false(o.all || o.reductions || o.watch || o.warm);
+	options_done(&o);
+	o = parsed("r m --warm --access-log /var/log/x");
+	assert_true(o.warm);
+	assert_string_equal(o.access_log, "/var/log/x");
+	options_done(&o);
+}
+
 static void the_defaults_are_those_of_the_help(void **state)
 {
 	struct options o = parsed("r m");
@@ -243,6 +272,8 @@ static void mount_words_are_sorted(void **state)
 		  "allow_other,max_background=9" },
 		{ "fsname=a\\,b,rw", "fsname=a\\,b" },
 		{ "cache=all", NULL },
+		{ "warm,rw,access_log=/tmp/x", NULL },
+		{ "warm=1,foreground,set=a", "warm=1,foreground,set=a" },
 		{ "allow_other,cache=all,cache-mem=1M,x", "allow_other,x" },
 		{ "rwx,cached=1", "rwx,cached=1" },
 		{ "help,json", "help,json" },
@@ -406,6 +437,7 @@ int main(void)
 		cmocka_unit_test(the_first_operand_may_be_a_subcommand),
 		cmocka_unit_test(a_file_that_is_there_is_a_recipe),
 		cmocka_unit_test(options_are_set_in_every_spelling),
+		cmocka_unit_test(values_are_gathered),
 		cmocka_unit_test(the_defaults_are_those_of_the_help),
 		cmocka_unit_test(mount_words_are_sorted),
 		cmocka_unit_test(words_of_several_o_add_up_and_set_the_engine),

@@ -77,7 +77,7 @@ static void open_recipe(struct setting *s, const char *text)
 	s->recipe = recipe_parse(path, text, strlen(text), true, &s->report);
 	fail_on_errors(&s->report);
 	assert_non_null(s->recipe);
-	s->models = model_set_open(s->recipe->dir);
+	s->models = model_set_open(s->recipe->dir, NULL);
 	assert_non_null(s->models);
 	for (size_t i = 0; i < s->recipe->slices_count; i++)
 		for (size_t j = 0; j < s->recipe->slices[i].count; j++)

@@ -82,6 +82,58 @@ static void one_file_is_one_source(void **state)
 	assert_int_equal(source_size(a), 3);
 }
 
+static bool is_open(const char *path)
+{
+	char link_path[64], target[FIXTURE_PATH_MAX];
+
+	for (int fd = 0; fd < 256; fd++) {
+		ssize_t len;
+
+		snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d", fd);
+		len = readlink(link_path, target, sizeof(target) - 1);
+		target[len < 0 ? 0 : len] = '\0';
+		if (strcmp(target, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Two of three sets have the first file, one the second. */
+static void a_source_goes_with_the_last_who_has_it(void **state)
+{
+	struct fixture *fx = *state;
+	struct source_set *whole = source_set_open();
+	struct source_set *one = source_set_open_in(whole);
+	struct source_set *two = source_set_open_in(whole);
+	struct source *a, *b, *again;
+	char path[FIXTURE_PATH_MAX], other[FIXTURE_PATH_MAX], byte;
+
+	fixture_source(fx, "shared", "abc", 3);
+	fixture_source(fx, "alone", "abc", 3);
+	fixture_path(fx, "shared", path);
+	fixture_path(fx, "alone", other);
+	assert_int_equal(source_get(one, path, &a, NULL), 0);
+	assert_int_equal(source_get(one, path, &again, NULL), 0);
+	assert_ptr_equal(again, a);
+	assert_int_equal(source_get(one, other, &b, NULL), 0);
+	assert_int_equal(source_get(two, path, &again, NULL), 0);
+	assert_ptr_equal(again, a);
+	assert_int_equal(source_set_count(whole), 2);
+	assert_int_equal(source_set_count(two), 1);
+	assert_int_equal(source_read(a, &byte, 1, 0, NULL), 0);
+	assert_int_equal(source_read(b, &byte, 1, 0, NULL), 0);
+	assert_int_equal(source_set_bytes_read(whole), 2);
+	source_set_close(one);
+	assert_true(is_open(path));
+	assert_false(is_open(other));
+	assert_int_equal(source_set_count(whole), 1);
+	assert_ptr_equal(source_set_at(whole, 0), a);
+	source_set_close(two);
+	assert_false(is_open(path));
+	assert_int_equal(source_set_count(whole), 0);
+	source_set_close(whole);
+}
+
 /* Enough for the table to grow, and for every place of it to be found. */
 static void many_sources_are_told_apart(void **state)
 {
@@ -317,6 +369,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_file_is_one_source),
+		cmocka_unit_test(a_source_goes_with_the_last_who_has_it),
 		cmocka_unit_test(many_sources_are_told_apart),
 		cmocka_unit_test(only_files_are_sources),
 		cmocka_unit_test(a_relative_path_outlives_chdir),

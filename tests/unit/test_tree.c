@@ -36,26 +36,31 @@ static void add(struct tree *tree, const char *path)
 {
 	struct error err;
 
-	if (tree_add(tree, tree_root(tree), path, &text, &err))
+	if (tree_add(tree, path, &text, &err))
 		fail_msg("%s", err.text);
+}
+
+static const struct node *root_of(struct tree *tree)
+{
+	return tree_node(tree, TREE_ROOT);
 }
 
 /* By path from the root; NULL: there is none. */
 static const struct node *find(struct tree *tree, const char *path)
 {
 	AUTO_FREE char *parts = strdup(path);
-	const struct node *node = tree_root(tree);
+	const struct node *node = root_of(tree);
 	char *rest = parts, *name;
 
 	while (node && (name = strsep(&rest, "/")))
-		node = node_child(node, name);
+		node = tree_lookup(tree, node, name);
 	return node;
 }
 
 static void a_new_tree_is_a_root(void **state)
 {
 	struct tree *tree = open_tree();
-	const struct node *root = tree_root(tree);
+	const struct node *root = root_of(tree);
 
 	assert_int_equal(tree_count(tree), 1);
 	assert_int_equal(tree_bytes(tree), 0);
@@ -65,7 +70,7 @@ static void a_new_tree_is_a_root(void **state)
 	assert_ptr_equal(root->parent, root);
 	assert_memory_equal(&root->mtime, &root_time, sizeof(root_time));
 	assert_ptr_equal(tree_node(tree, TREE_ROOT), root);
-	assert_null(node_child(root, ""));
+	assert_null(tree_lookup(tree, root, ""));
 	tree_close(tree);
 	tree_close(NULL);
 }
@@ -107,7 +112,7 @@ static void a_file_is_like_its_model(void **state)
 	assert_int_equal(node->mtime.tv_sec, 99);
 	assert_int_equal(node->mtime.tv_nsec, 7);
 	assert_ptr_equal(node->text, text.text);
-	assert_ptr_equal(node->parent, tree_root(tree));
+	assert_ptr_equal(node->parent, root_of(tree));
 	assert_int_equal(tree_bytes(tree), 6);
 	tree_close(tree);
 }
@@ -137,7 +142,7 @@ static void folders_are_made_where_they_are_missing(void **state)
 static void children_are_in_order(void **state)
 {
 	struct tree *tree = open_tree();
-	const struct node *root = tree_root(tree);
+	const struct node *root = root_of(tree);
 	uint64_t seed = 1;
 	char name[32];
 
@@ -153,10 +158,11 @@ static void children_are_in_order(void **state)
 		assert_true(strcmp(root->children[i - 1]->name,
 				   root->children[i]->name) < 0);
 	for (size_t i = 0; i < root->count; i++)
-		assert_ptr_equal(node_child(root, root->children[i]->name),
-				 root->children[i]);
-	assert_null(node_child(root, "model-1"));
-	assert_null(node_child(root, "~"));
+		assert_ptr_equal(
+			tree_lookup(tree, root, root->children[i]->name),
+			root->children[i]);
+	assert_null(tree_lookup(tree, root, "model-1"));
+	assert_null(tree_lookup(tree, root, "~"));
 	tree_close(tree);
 }
 
@@ -187,8 +193,7 @@ static void wrong_paths_are_refused(void **state)
 	add(tree, "file");
 	add(tree, "dir/file");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		assert_int_equal(tree_add(tree, tree_root(tree), rows[i].path,
-					  &text, &err),
+		assert_int_equal(tree_add(tree, rows[i].path, &text, &err),
 				 -EINVAL);
 		assert_string_equal(err.text, rows[i].sentence);
 		/* Nothing of it is left. */
@@ -207,7 +212,7 @@ static void odd_names_are_names(void **state)
 	assert_int_equal(strlen(LONGEST), NAME_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		add(tree, names[i]);
-		assert_non_null(node_child(tree_root(tree), names[i]));
+		assert_non_null(tree_lookup(tree, root_of(tree), names[i]));
 	}
 	tree_close(tree);
 }
@@ -236,7 +241,7 @@ static struct lens *open_lens(const struct fixture *fx)
 	struct lens *lens;
 
 	fixture_path(fx, "merge.yml", path);
-	lens = lens_open(path, &report);
+	lens = lens_open_file(path, &report);
 	if (!lens)
 		fail_msg("%s", report.notes[0].text);
 	return lens;
@@ -264,25 +269,39 @@ static void check_node(const struct node *node, const struct output_file *file)
 	assert_memory_equal(&node->mtime, &mtime, sizeof(mtime));
 }
 
-static size_t files_of(const struct tree *tree)
+static size_t files_of(const struct node *dir)
 {
 	size_t files = 0;
 
-	for (uint64_t ino = 1; ino <= tree_count(tree); ino++)
-		files += tree_node(tree, ino)->kind != NODE_DIR;
+	for (size_t i = 0; i < dir->count; i++) {
+		const struct node *child = dir->children[i];
+
+		files += child->kind == NODE_DIR ? files_of(child) : 1;
+	}
 	return files;
 }
 
-/* Two lenses below folders of their own, and one at the root. */
+static void check_lens(const struct volume *volume, const char *dir,
+		       const struct outputs *outputs)
+{
+	for (size_t i = 0; i < outputs->count; i++) {
+		char path[512];
+
+		snprintf(path, sizeof(path), "%s%s%s", dir, *dir ? "/" : "",
+			 outputs->files[i].path);
+		check_node(volume_find(volume, path), &outputs->files[i]);
+	}
+}
+
+/* A lens in the volume's own folder, and in two below. */
 static void a_lens_shows_the_files_that_export_writes(void **state)
 {
-	static const char *const dirs[] = { "", "one/", "two/" };
-	const struct node folder = { .kind = NODE_DIR };
-	struct node *parents[ARRAY_LEN(dirs)];
+	static const char *const dirs[] = { "", "one", "two/deep" };
+	struct volume *volume = volume_open(root_time);
+	struct tree *tree = open_tree();
 	struct outputs outputs;
 	struct fixture fx;
 	struct lens *lens;
-	struct tree *tree = open_tree();
 	struct error err;
 
 	fixture_open(&fx);
@@ -290,35 +309,21 @@ static void a_lens_shows_the_files_that_export_writes(void **state)
 	lens = open_lens(&fx);
 	assert_int_equal(lens->layout->count, 2);
 	assert_int_equal(outputs_init(&outputs, lens, &err), 0);
-	parents[0] = tree_root(tree);
-	for (size_t i = 1; i < ARRAY_LEN(dirs); i++) {
-		AUTO_FREE char *name = strndup(dirs[i], strlen(dirs[i]) - 1);
-
-		assert_int_equal(
-			tree_add(tree, tree_root(tree), name, &folder, &err),
-			0);
-		parents[i] = tree_root(tree)->children[i - 1];
-	}
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		if (tree_add_lens(tree, parents[i], lens, &err))
+		if (volume_add_lens(volume, dirs[i], lens, &err))
 			fail_msg("%s", err.text);
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		for (size_t f = 0; f < outputs.count; f++) {
-			char path[512];
-
-			snprintf(path, sizeof(path), "%s%s", dirs[i],
-				 outputs.files[f].path);
-			check_node(find(tree, path), &outputs.files[f]);
-		}
-	}
-	assert_non_null(find(tree, "two/code/deep/model.py"));
-	assert_non_null(find(tree, "model.safetensors.index.json"));
-	assert_int_equal(files_of(tree), 3 * outputs.count);
-	assert_int_equal(tree_bytes(tree), 3 * outputs.bytes);
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+		check_lens(volume, dirs[i], &outputs);
+	assert_non_null(volume_find(volume, "two/deep/code/deep/model.py"));
+	assert_int_equal(files_of(volume_find(volume, "")), 3 * outputs.count);
 	/* Once more at the same place is twice the same name. */
-	assert_int_equal(tree_add_lens(tree, parents[1], lens, &err), -EINVAL);
-	assert_string_equal(err.text, "model-00001-of-00002.safetensors is "
+	assert_int_equal(volume_add_lens(volume, "one", lens, &err), -EINVAL);
+	assert_string_equal(err.text, "one/model-00001-of-00002.safetensors is "
 				      "there already");
+	assert_int_equal(tree_attach(tree, "a", volume, NULL, NULL, NULL, &err),
+			 0);
+	assert_int_equal(tree_bytes(tree), 3 * outputs.bytes);
+	assert_non_null(find(tree, "a/one/model.safetensors.index.json"));
 	tree_close(tree);
 	outputs_done(&outputs);
 	lens_close(lens);
