@@ -25,13 +25,15 @@ def llmergefs(*args, **keywords):
 
 
 class Mount:
-    """A recipe mounted in the foreground for a `with` block, and unmounted
-    whatever happens in it."""
+    """A recipe, or a list of them, mounted in the foreground for a `with`
+    block, and unmounted whatever happens in it."""
 
     def __init__(self, recipe, mountpoint, *options):
         self.path = Path(mountpoint)
         self.path.mkdir(parents=True, exist_ok=True)
-        self.argv = [PROGRAM, "-f", *options, str(recipe), str(mountpoint)]
+        recipes = recipe if isinstance(recipe, list) else [recipe]
+        self.argv = [PROGRAM, "-f", *options, *map(str, recipes),
+                     str(mountpoint)]
         self.daemon = None
 
     def __enter__(self):
@@ -77,6 +79,12 @@ def export(recipe, folder, *options):
     return folder
 
 
+def switch(mountpoint, name):
+    """Point `current` at another folder of the mount."""
+    run = llmergefs("switch", mountpoint, name)
+    assert run.returncode == 0, run.stderr
+
+
 def shards(folder):
     return sorted(Path(folder).glob("*.safetensors"))
 
@@ -103,8 +111,6 @@ def assert_same_tensors(a, b):
     assert a.keys() == b.keys()
     different = [name for name in a if not same_bits(a[name], b[name])]
     assert not different, different
-
-
 
 
 def copy_model(folder, to, leave=()):

@@ -230,7 +230,7 @@ def test_malformed_shard(name, tmp_path):
 
 # arguments: (the sentence, exit code)
 USAGE = {
-    (): "mount takes RECIPE MOUNTPOINT",
+    (): "mount takes RECIPE... MOUNTPOINT",
     ("chek", "x"):
         'there is no subcommand and no recipe "chek"; did you mean "check"?',
     ("check",): "check takes RECIPE",
@@ -243,6 +243,11 @@ USAGE = {
         '--cache-mem takes a size such as 512M, 2GiB or 20GB, not "much"',
     ("methods", "tyes"): 'there is no method "tyes"; did you mean "ties"?',
     ("check", "gone.yml"): "gone.yml: No such file or directory",
+    ("switch",): "switch takes MOUNT NAME",
+    ("set", "/"): "/ is no mount of llmergefs, nor a folder of one",
+    ("status", "/"): "/ is no mount of llmergefs, nor a folder of one",
+    ("warm", "--all", "/"): "/ is no mount of llmergefs, nor a folder of one",
+    ("mount", "a", "b", "--point", "c"): "mount does not take --point",
 }
 
 
@@ -277,6 +282,82 @@ def ties(folders, tmp_path_factory):
     path = tmp_path_factory.mktemp("ties") / "ties.yml"
     path.write_text(Template(TIES).substitute(folders))
     return path
+
+
+SWEEP = """
+merge_method: task_arithmetic
+base_model: $base
+models:
+  - {model: $a, parameters: {weight: 1}}
+parameters: {lambda: 1}
+dtype: float32
+llmergefs: {sweep: {parameters.lambda: [0.25, 0.50]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def sweep(folders, tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweep") / "sweep.yml"
+    path.write_text(Template(SWEEP).substitute(folders))
+    return path
+
+
+def test_a_sweep_is_checked_as_a_whole(sweep):
+    """Every point with its hash, which is the hash of the point checked alone,
+    and of the same recipe written by hand."""
+    told = json.loads(llmergefs("check", "--json", sweep).stdout)
+    assert told["ok"]
+    assert [p["name"] for p in told["points"]] == ["lambda=0.25",
+                                                   "lambda=0.50"]
+    text = llmergefs("check", sweep).stdout
+    by_hand = sweep.parent / "by-hand.yml"
+    head = sweep.read_text().split("llmergefs:")[0]
+    for point in told["points"]:
+        assert point["hash"] in text
+        alone = llmergefs("check", "--json", sweep, "--point", point["name"])
+        assert json.loads(alone.stdout)["hash"] == point["hash"]
+        by_hand.write_text(head.replace("lambda: 1", point["name"].replace(
+            "=", ": ")))
+        alone = llmergefs("check", "--json", by_hand)
+        assert json.loads(alone.stdout)["hash"] == point["hash"]
+
+
+@pytest.mark.parametrize("args, sentence", [
+    (["sum", "@"], "@ is a sweep of 2 points; name one, such as --point "
+                   "lambda=0.25"),
+    (["export", "@", "out"], "@ is a sweep of 2 points; name one, such as "
+                             "--point lambda=0.25"),
+    (["sum", "@", "--point", "lambda=1"],
+     '@ has no point "lambda=1"; the first is lambda=0.25'),
+    (["sum", "@", "--set", "parameters.lambda=1"],
+     "@: parameters.lambda: the sweep gives parameters.lambda its values; set "
+     "something else, or change llmergefs.sweep"),
+    (["check", "@", "--set", "models[3].model=x"],
+     "@: models[3]: there is 1, counted from 0"),
+])
+def test_a_point_has_to_be_named(sweep, args, sentence):
+    run = llmergefs(*[arg.replace("@", str(sweep)) for arg in args])
+    assert run.stderr == f"llmergefs: {sentence}\n".replace("@", str(sweep))
+    assert run.returncode == 2
+
+
+def test_set_is_as_if_it_stood_in_the_recipe(sweep, tmp_path):
+    """Sums of a point, of --set on a plain recipe, and of the file by hand."""
+    plain = tmp_path / "plain.yml"
+    plain.write_text(sweep.read_text().split("llmergefs:")[0])
+    point = sums(sweep, "--point", "lambda=0.50")
+    assert [x for x in sums(plain, "--set", "parameters.lambda=0.5")
+            if " tensor " in x] == [x for x in point if " tensor " in x]
+    assert sums(plain)[-1] != point[-1]
+    out = export_args(sweep, tmp_path / "out", "--point", "lambda=0.50")
+    again = sums(out / "mergekit_config.yml")
+    assert again[-1] == point[-1]
+
+
+def export_args(recipe, out, *options):
+    run = llmergefs("export", "--quiet", *options, recipe, out)
+    assert (run.returncode, run.stderr) == (0, "")
+    return out
 
 
 def sums(recipe, *options):

@@ -5,8 +5,9 @@ import types
 
 import pytest
 
-from mounts import (clean_up, daemon_of, floats, make_model, recipe, run,
-                    wait_until)
+from many import Exports, linear, make_trio, ties
+from mounts import (clean_up, daemon_of, floats, make_model, mounted, recipe,
+                    run, wait_until)
 
 COUNT = 400_000
 
@@ -35,6 +36,17 @@ def kit(tmp_path_factory):
     return types.SimpleNamespace(top=top, recipes=recipes, weights=weights)
 
 
+@pytest.fixture(scope="session")
+def trio(tmp_path_factory):
+    """base, a and b: three models of four tensors."""
+    return make_trio(tmp_path_factory.mktemp("trio"))
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory):
+    return Exports(tmp_path_factory.mktemp("exports"))
+
+
 @pytest.fixture
 def spot(tmp_path, monkeypatch):
     """A mountpoint, and a cache of its own; whatever is mounted there ends."""
@@ -45,3 +57,26 @@ def spot(tmp_path, monkeypatch):
     with contextlib.suppress(OSError):
         clean_up(point)
     wait_until(lambda: daemon_of(point) is None, "the daemon has ended")
+
+
+@pytest.fixture
+def two(trio, tmp_path):
+    """Two recipes, by their files."""
+    return [linear(tmp_path / "a.yml", trio), ties(tmp_path / "b.yml", trio)]
+
+
+@pytest.fixture
+def pair(two, spot):
+    """Both in one mount."""
+    with mounted(two, spot) as mount:
+        yield mount
+
+
+@pytest.fixture
+def folder(trio, tmp_path):
+    """A folder with two recipes."""
+    folder = tmp_path / "recipes.d"
+    folder.mkdir()
+    linear(folder / "a.yml", trio)
+    ties(folder / "b.json", trio)
+    return folder

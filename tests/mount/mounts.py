@@ -86,15 +86,42 @@ class Mount:
     def log(self):
         return (self.path / ".llmergefs/log").read_text()
 
+    def errors(self):
+        return (self.path / ".llmergefs/errors").read_text()
+
+    def ask(self, **command):
+        """One command through the control file, and its answer."""
+        with conversation(self.path) as talk:
+            return talk(**command)
+
     def ended(self):
         return self.process.poll() is not None
 
 
 @contextlib.contextmanager
-def mounted(recipe_path, point, *options):
+def conversation(point):
+    """Yields a function that sends a command and returns its answer."""
+    fd = os.open(Path(point) / ".llmergefs/control", os.O_RDWR)
+
+    def talk(line=None, **command):
+        os.write(fd, (json.dumps(command) if line is None else line).encode()
+                 + b"\n")
+        return json.loads(os.read(fd, 1 << 20))
+
+    try:
+        yield talk
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def mounted(recipes, point, *options):
+    """Mount one recipe, a folder of them, or several (a list)."""
     point.mkdir(exist_ok=True)
+    if not isinstance(recipes, (list, tuple)):
+        recipes = [recipes]
     process = subprocess.Popen(
-        [PROGRAM, "-f", str(recipe_path), str(point), *map(str, options)],
+        [PROGRAM, "-f", *map(str, [*recipes, point, *options])],
         stderr=subprocess.DEVNULL)
     mount = Mount(point, process)
     try:
@@ -102,10 +129,12 @@ def mounted(recipe_path, point, *options):
         assert not mount.ended(), f"exit code {process.returncode}"
         yield mount
     finally:
-        clean_up(point, process)
+        ended = clean_up(point, process)
+    assert ended, "the daemon did not end by itself"
 
 
 def clean_up(point, process=None):
+    """Whether the process has ended without being killed."""
     for flags in ("-u", "-uz"):
         subprocess.run(["fusermount3", "-q", flags, str(point)], check=False)
     if process:
@@ -114,6 +143,8 @@ def clean_up(point, process=None):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            return False
+    return True
 
 
 def daemon_of(point):

@@ -59,7 +59,7 @@ REFUSED = {
     "over the recipe": ("alone/r.json", "alone",
                         "alone/r.json, the recipe, would be hidden", 5),
     "no recipe": ("none.json", "mnt", "No such file", 2),
-    "a model as recipe": ("a", "mnt", "is a directory", 2),
+    "a model as recipe": ("a", "mnt", "is the folder of a model", 2),
 }
 
 

@@ -46,14 +46,15 @@ def test_a_large_folder_is_listed_whole(shown):
 
 
 def test_find_sees_each_node_once(shown):
-    """Folders are 0555, files 0444, numbers differ, links are counted."""
+    """Folders are 0555, files 0444, the control file 0600; numbers differ,
+    links are counted."""
     mount, _ = shown
     found = subprocess.run(
         ["find", str(mount.path), "-printf", "%y %m %i %p\\n"],
         capture_output=True, text=True, check=True).stdout.splitlines()
     nodes = [line.split(" ", 3) for line in found]
     assert {(kind, mode) for kind, mode, _, _ in nodes} == \
-        {("d", "555"), ("f", "444")}
+        {("d", "555"), ("f", "444"), ("f", "600")}
     assert len({number for _, _, number, _ in nodes}) == len(nodes) > MANY
     for folder in ("", "code", "code/deep"):
         status = os.stat(mount / folder)

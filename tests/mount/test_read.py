@@ -175,8 +175,9 @@ def test_every_change_is_refused(linear, change):
 def test_it_tells_of_itself(linear):
     """.llmergefs: the recipe, the plan, live numbers, the log."""
     folder = linear.path / ".llmergefs"
-    assert sorted(os.listdir(folder)) == ["log", "plan.json", "recipe.json",
-                                          "stats.json"]
+    assert sorted(os.listdir(folder)) == [
+        "control", "errors", "log", "metrics", "plan.json", "recipe.json",
+        "stats.json"]
     assert json.loads((folder / "recipe.json").read_text())
     assert json.loads((folder / "plan.json").read_text())
     before = linear.stats()["bytes_served"]
