@@ -13,6 +13,7 @@ struct buffer {
 struct merge_scratch {
 	struct buffer raw;    /* a block of every input, as in the files */
 	struct buffer tiles;  /* a tile of every input, then one of results */
+	struct buffer method; /* what it asks for to work on rows */
 	uint64_t block_first; /* the element that the block begins with */
 	unsigned char *raw_of[METHOD_INPUTS_MAX];
 	float *tile_of[METHOD_INPUTS_MAX + 1];
@@ -35,6 +36,7 @@ void merge_scratch_close(struct merge_scratch *scratch)
 		return;
 	free(scratch->raw.data);
 	free(scratch->tiles.data);
+	free(scratch->method.data);
 	free(scratch);
 }
 
@@ -85,6 +87,13 @@ static size_t aligned(size_t bytes)
 	return round_up_u64(bytes, SCRATCH_ALIGN);
 }
 
+static size_t method_scratch_size(const struct job *job, struct cut cut)
+{
+	if (!job->method->rows_scratch)
+		return 0;
+	return aligned(job->method->rows_scratch(&job->args, cut.tile));
+}
+
 static int scratch_fit(struct merge_scratch *scratch, const struct job *job,
 		       struct cut cut, struct error *err)
 {
@@ -96,7 +105,8 @@ static int scratch_fit(struct merge_scratch *scratch, const struct job *job,
 	for (size_t i = 0; i < inputs; i++)
 		raw += aligned(cut.block * element_size(job, i));
 	if (!buffer_reserve(&scratch->raw, raw) ||
-	    !buffer_reserve(&scratch->tiles, (inputs + 1) * tile))
+	    !buffer_reserve(&scratch->tiles, (inputs + 1) * tile) ||
+	    !buffer_reserve(&scratch->method, method_scratch_size(job, cut)))
 		return fail(err, ENOMEM,
 			    "no memory for the buffers of %zu inputs", inputs);
 	at = scratch->raw.data;
@@ -150,6 +160,7 @@ static void take_tile(const struct feed *feed, uint64_t first, size_t count)
 		in[i] = scratch->tile_of[i];
 	}
 	tile.out = scratch->tile_of[job->args.inputs];
+	tile.scratch = job->method->rows_scratch ? scratch->method.data : NULL;
 	feed->take(feed->ctx, &tile);
 }
 

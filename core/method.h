@@ -24,13 +24,30 @@
 #include "core/base/base.h"
 #include "core/base/hash.h"
 
-#define METHODS(X)         \
-	X(linear)          \
-	X(slerp)           \
-	X(task_arithmetic) \
-	X(ties)            \
-	X(dare_linear)     \
-	X(dare_ties)       \
+#define METHODS(X)          \
+	X(linear)           \
+	X(slerp)            \
+	X(nuslerp)          \
+	X(multislerp)       \
+	X(karcher)          \
+	X(model_stock)      \
+	X(task_arithmetic)  \
+	X(ties)             \
+	X(dare_linear)      \
+	X(dare_ties)        \
+	X(breadcrumbs)      \
+	X(breadcrumbs_ties) \
+	X(della_linear)     \
+	X(della)            \
+	X(sce)              \
+	X(nearswap)         \
+	X(ram)              \
+	X(ramplus_tl)       \
+	X(arcee_fusion)     \
+	X(consensus_ta)     \
+	X(emr)              \
+	X(magmax)           \
+	X(bitdelta)         \
 	X(passthrough)
 
 #define METHOD_INPUTS_MAX 256
@@ -79,6 +96,8 @@ enum method_missing {
 	MISSING_ERROR,
 	MISSING_PRESENT, /* merge those present; the base must be */
 	MISSING_LONE, /* exactly one present: that one unchanged; else error */
+	MISSING_DROP, /* merge those present; too few: the base alone as it is,
+		       * else the result lacks it, too */
 };
 
 /* The arguments of one output tensor; the same for all of its elements. */
@@ -88,6 +107,7 @@ struct method_args {
 	const double *values; /* [option * inputs + input]; global: input 0 */
 	uint64_t elements;    /* of the output and of each input */
 	uint64_t cols;	      /* last dimension; 1 for rank 0 */
+	uint64_t rows;	      /* first dimension; 1 for rank 0 */
 	/* Keys of random masks (core/rng.h). */
 	uint64_t seed;
 	const char *name;	   /* of the output tensor */
@@ -106,7 +126,8 @@ struct tile {
 	uint64_t first; /* flat index of the first */
 	size_t count;	/* at most TILE_ELEMENTS; for rows: whole rows */
 	const float *const *in;
-	float *out; /* NULL in a scan */
+	float *out;    /* NULL in a scan */
+	void *scratch; /* of rows_scratch bytes, the thread's own; else NULL */
 };
 
 /*
@@ -116,7 +137,9 @@ struct tile {
  * `total` in the order of blocks, so that floating sums are the same for any
  * number of threads. Where `commutes` is set (integer counts) there is one
  * partial a thread, folded in any order. `first` must be a multiple of the
- * block. Returns 0 or -errno, which reduce passes on.
+ * block. For a method that has `rows` tiles are whole rows, and a block is as
+ * many whole rows as come next to SCAN_BLOCK_ELEMENTS, at least one. Returns 0
+ * or -errno, which reduce passes on.
  */
 struct scan;
 
@@ -166,6 +189,9 @@ struct merge_method {
 		     const struct tile *tile);
 	void (*rows)(const struct method_args *args, const void *state,
 		     const struct tile *rows);
+	/* Bytes of tile->scratch for rows of `count` elements, which hold
+	 * nothing yet. May be NULL: none. */
+	size_t (*rows_scratch)(const struct method_args *args, size_t count);
 };
 
 size_t method_count(void);

@@ -111,17 +111,33 @@ static bool base_missing(struct planner *planner, struct draft *draft)
 static bool missing_present(struct planner *planner, struct draft *draft)
 {
 	size_t models = draft->count - (draft->base != METHOD_NO_BASE);
+	size_t min = planner->recipe->method->models_min;
 
 	if (draft->has_base && draft->base == METHOD_NO_BASE)
 		return base_missing(planner, draft);
+	if (models < min)
+		return missing_error(planner, draft);
 	if (models == 0)
 		return keep_alone(planner, draft);
-	if (models < planner->recipe->method->models_min)
-		return missing_error(planner, draft);
 	tally_add(&planner->tally, draft_subject(draft, 0),
 		  "missing in %s; merged from the others",
 		  absent(planner, draft).text);
 	return true;
+}
+
+static bool missing_drop(struct planner *planner, struct draft *draft)
+{
+	bool has_base = draft->base != METHOD_NO_BASE;
+
+	if (draft->count > planner->recipe->method->models_min)
+		return missing_present(planner, draft);
+	if (has_base && draft->count == 1)
+		return keep_alone(planner, draft);
+	tally_add(&planner->tally, draft_subject(draft, 0),
+		  "missing in %s; too few are left for %s, so the merge lacks "
+		  "it, too",
+		  absent(planner, draft).text, planner->recipe->method->name);
+	return false;
 }
 
 static bool missing_lone(struct planner *planner, struct draft *draft)
@@ -136,6 +152,7 @@ static bool (*const missing_policies[])(struct planner *planner,
 	[MISSING_ERROR] = missing_error,
 	[MISSING_PRESENT] = missing_present,
 	[MISSING_LONE] = missing_lone,
+	[MISSING_DROP] = missing_drop,
 };
 
 /* The rows that a vocabulary tensor is cut to; 0: it is no such tensor. */

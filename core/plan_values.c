@@ -97,6 +97,7 @@ static struct method_args args_start(const struct planner *planner,
 		.base = draft->base,
 		.elements = shape_elements(&draft->shape),
 		.cols = last_dimension(&draft->shape),
+		.rows = draft->shape.rank > 0 ? draft->shape.dim[0] : 1,
 		.seed = planner->recipe->seed,
 		.name = draft->target->name,
 	};

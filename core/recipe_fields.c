@@ -10,22 +10,6 @@
 #define PAD_MAX (1u << 20)
 #define SHARD_SIZE_MAX (1ull << 53)
 
-/* Methods of mergekit that may come: a known name with another answer. */
-static const char *const later_methods[] = {
-	"nuslerp",	"multislerp",  "karcher",	   "della",
-	"della_linear", "breadcrumbs", "breadcrumbs_ties", "sce",
-	"ram",		"ramplus_tl",  "model_stock",	   "nearswap",
-	"arcee_fusion",
-};
-
-static bool method_is_later(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(later_methods); i++)
-		if (strcmp(later_methods[i], name) == 0)
-			return true;
-	return false;
-}
-
 /* "linear, slerp, ...", and the one that is nearest to `name`, else NULL. */
 static const char *method_names(const char *name, char text[NAMES_TEXT_MAX])
 {
@@ -66,10 +50,6 @@ void recipe_read_method(const struct reader *reader)
 	if (!name)
 		reader_wrong(reader, EINVAL, "merge_method",
 			     "missing; one of %s", names);
-	else if (method_is_later(name))
-		reader_wrong(reader, ENOTSUP, "merge_method",
-			     "%s is not supported yet; supported are %s", name,
-			     names);
 	else if (near)
 		reader_wrong(reader, EINVAL, "merge_method",
 			     "no method is called \"%s\"; did you mean \"%s\"? "

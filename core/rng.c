@@ -32,8 +32,3 @@ struct rng_key rng_block_key(uint64_t seed, uint32_t position, const char *name,
 	hash = hash_bytes(message, sizeof(message));
 	return (struct rng_key){ (uint32_t)hash.lo, (uint32_t)(hash.lo >> 32) };
 }
-
-uint64_t rng_threshold(double p)
-{
-	return (uint64_t)(p * 0x1p32 + 0.5);
-}

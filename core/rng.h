@@ -45,6 +45,9 @@ static inline uint32_t rng_draw(struct rng_key key, uint32_t index)
 }
 
 /* round(p * 2^32), for 0 <= p <= 1. */
-uint64_t rng_threshold(double p);
+static inline uint64_t rng_threshold(double p)
+{
+	return (uint64_t)(p * 0x1p32 + 0.5);
+}
 
 #endif

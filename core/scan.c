@@ -45,6 +45,7 @@ struct pass {
 	const struct scan *scan;
 	const struct scan_step *step;
 	uint64_t first, end;	 /* elements */
+	uint64_t block;		 /* elements of all but the last */
 	size_t partial_size;	 /* rounded up: no two share a cache line */
 	unsigned char *partials; /* of the blocks; NULL: one a worker */
 };
@@ -131,13 +132,14 @@ static void add_tile(void *ctx, const struct tile *tile)
 static int work_on_block(const struct pass *pass, struct worker *worker,
 			 size_t i, struct error *err)
 {
-	uint64_t first = pass->first + (uint64_t)i * SCAN_BLOCK_ELEMENTS;
-	uint64_t end = min_u64(pass->end, first + SCAN_BLOCK_ELEMENTS);
+	uint64_t first = pass->first + (uint64_t)i * pass->block;
+	uint64_t end = min_u64(pass->end, first + pass->block);
 	struct adding adding = { .pass = pass };
 	struct feed feed = {
 		.job = pass->scan->job,
 		.kernels = pass->scan->kernels,
 		.scratch = worker->scratch,
+		.rows = pass->scan->job->kind == JOB_ROWS,
 		.take = add_tile,
 		.ctx = &adding,
 	};
@@ -180,7 +182,7 @@ static size_t blocks_of(const struct pass *pass)
 {
 	uint64_t count = pass->end - pass->first;
 
-	return (count + SCAN_BLOCK_ELEMENTS - 1) / SCAN_BLOCK_ELEMENTS;
+	return (count + pass->block - 1) / pass->block;
 }
 
 /* Fold the partials of all workers, and leave them without. */
@@ -231,10 +233,19 @@ static void run_ordered(struct pass *pass, void *total)
 	part.partials = partials;
 	for (; part.first < pass->end && !pass->scan->shared->rc;
 	     part.first = part.end) {
-		part.end = min_u64(pass->end,
-				   part.first + window * SCAN_BLOCK_ELEMENTS);
+		part.end =
+			min_u64(pass->end, part.first + window * pass->block);
 		run_window(&part, total);
 	}
+}
+
+static uint64_t block_of(const struct job *job)
+{
+	uint64_t cols = job->args.cols;
+
+	if (job->kind != JOB_ROWS)
+		return SCAN_BLOCK_ELEMENTS;
+	return cols * max_u64(1, SCAN_BLOCK_ELEMENTS / cols);
 }
 
 int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
@@ -245,10 +256,11 @@ int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
 		.step = step,
 		.first = first,
 		.end = first + count,
+		.block = block_of(scan->job),
 		.partial_size = round_up_u64(step->partial_size, PARTIAL_ALIGN),
 	};
 
-	assert(first % SCAN_BLOCK_ELEMENTS == 0);
+	assert(first % pass.block == 0);
 	assert(pass.end <= scan->job->elements);
 	if (!count || scan->shared->rc)
 		return scan->shared->rc;

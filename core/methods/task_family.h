@@ -34,65 +34,70 @@ enum task_option {
 };
 
 /* The options of a method of the family: what differs between them. */
-#define TASK_OPTIONS(density_min, density_help, normalize, rescale)              \
-	{                                                                        \
-		[TASK_WEIGHT] = {                                              \
-			.name = "weight",                                      \
-			.type = OPTION_FLOAT,                                  \
-			.scope = OPTION_PER_MODEL,                             \
-			.required = true,                                      \
-			.fallback = OPTION_UNSET,                              \
-			.min = -INFINITY,                                      \
-			.max = INFINITY,                                       \
-			.help = "factor of this model's task vector",          \
-		},                                                             \
-		[TASK_DENSITY] = {                                             \
-			.name = "density",                                     \
-			.type = OPTION_FLOAT,                                  \
-			.scope = OPTION_PER_MODEL,                             \
-			.in_state = true,                                      \
-			.fallback = 1,                                         \
-			.min = (density_min),                                  \
-			.max = INFINITY,                                       \
-			.help = (density_help),                                \
-		},                                                             \
-		[TASK_NORMALIZE] = {                                           \
-			.name = "normalize",                                   \
-			.type = OPTION_BOOL,                                   \
-			.scope = OPTION_GLOBAL,                                \
-			.fallback = (normalize),                               \
-			.min = 0,                                              \
-			.max = 1,                                              \
-			.help = "divide by the sum of the weights",            \
-		},                                                             \
-		[TASK_RESCALE] = {                                             \
-			.name = "rescale",                                     \
-			.type = OPTION_BOOL,                                   \
-			.scope = OPTION_GLOBAL,                                \
-			.in_state = true,                                      \
-			.fallback = (rescale),                                 \
-			.min = 0,                                              \
-			.max = 1,                                              \
-			.help = "give a sparse task vector its L1 norm back",  \
-		},                                                             \
-		[TASK_LAMBDA] = {                                              \
-			.name = "lambda",                                      \
-			.type = OPTION_FLOAT,                                  \
-			.scope = OPTION_GLOBAL,                                \
-			.fallback = 1,                                         \
-			.min = -INFINITY,                                      \
-			.max = INFINITY,                                       \
-			.help = "factor of the sum of all task vectors",       \
-		},                                                             \
-		[TASK_INT8_MASK] = {                                           \
-			.name = "int8_mask",                                   \
-			.type = OPTION_BOOL,                                   \
-			.scope = OPTION_GLOBAL,                                \
-			.fallback = 0,                                         \
-			.min = 0,                                              \
-			.max = 1,                                              \
-			.help = "accepted, as in mergekit; changes nothing",   \
-		}, \
+#define TASK_OPTIONS(density_min, density_help, normalize, rescale)    \
+	{                                                              \
+		TASK_OPTION_ROWS(density_min, density_help, normalize, \
+				 rescale)                              \
+	}
+
+/* The same without braces, for a method with options of its own. */
+#define TASK_OPTION_ROWS(density_min, density_help, normalize, rescale) \
+	[TASK_WEIGHT] = {						\
+		.name = "weight",					\
+		.type = OPTION_FLOAT,					\
+		.scope = OPTION_PER_MODEL,				\
+		.required = true,					\
+		.fallback = OPTION_UNSET,				\
+		.min = -INFINITY,					\
+		.max = INFINITY,					\
+		.help = "factor of this model's task vector",		\
+	},								\
+	[TASK_DENSITY] = {						\
+		.name = "density",					\
+		.type = OPTION_FLOAT,					\
+		.scope = OPTION_PER_MODEL,				\
+		.in_state = true,					\
+		.fallback = 1,						\
+		.min = (density_min),					\
+		.max = INFINITY,					\
+		.help = (density_help),					\
+	},								\
+	[TASK_NORMALIZE] = {						\
+		.name = "normalize",					\
+		.type = OPTION_BOOL,					\
+		.scope = OPTION_GLOBAL,					\
+		.fallback = (normalize),				\
+		.min = 0,						\
+		.max = 1,						\
+		.help = "divide by the sum of the weights",		\
+	},								\
+	[TASK_RESCALE] = {						\
+		.name = "rescale",					\
+		.type = OPTION_BOOL,					\
+		.scope = OPTION_GLOBAL,					\
+		.in_state = true,					\
+		.fallback = (rescale),					\
+		.min = 0,						\
+		.max = 1,						\
+		.help = "give a sparse task vector its L1 norm back",	\
+	},								\
+	[TASK_LAMBDA] = {						\
+		.name = "lambda",					\
+		.type = OPTION_FLOAT,					\
+		.scope = OPTION_GLOBAL,					\
+		.fallback = 1,						\
+		.min = -INFINITY,					\
+		.max = INFINITY,					\
+		.help = "factor of the sum of all task vectors",	\
+	},								\
+	[TASK_INT8_MASK] = {						\
+		.name = "int8_mask",					\
+		.type = OPTION_BOOL,					\
+		.scope = OPTION_GLOBAL,					\
+		.fallback = 0,						\
+		.min = 0,						\
+		.max = 1,						\
+		.help = "accepted, as in mergekit; changes nothing",	\
 	}
 
 /* Only the base is left: the result is its bytes. */

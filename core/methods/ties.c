@@ -42,7 +42,8 @@ static size_t ties_state_size(const struct method_args *args)
 
 static size_t ties_scratch_size(const struct method_args *args)
 {
-	return args->inputs * sizeof(struct top_k) + top_k_scratch_size(args);
+	return args->inputs * sizeof(struct top_k) +
+	       top_k_scratch_size(args->inputs);
 }
 
 static int ties_reduce(const struct method_args *args, const struct scan *scan,
@@ -51,12 +52,16 @@ static int ties_reduce(const struct method_args *args, const struct scan *scan,
 	struct top_k *tops = scratch;
 	struct trim *trims = state;
 	bool rescale = task_rescales(args);
+	const struct top_k_set set = { tops, args->inputs, task_delta,
+				       rescale };
 	int rc;
 
-	for (size_t i = 0; i < args->inputs; i++)
+	for (size_t i = 0; i < args->inputs; i++) {
+		tops[i].input = i;
 		if (is_trimmed(args, i))
 			tops[i].k = kept_count(args, i);
-	rc = top_k_find(args, scan, tops, tops + args->inputs, rescale);
+	}
+	rc = top_k_find(args, scan, &set, tops + args->inputs);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < args->inputs; i++) {

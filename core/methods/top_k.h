@@ -1,8 +1,9 @@
 /*
- * The k elements of greatest magnitude of every task vector, over the whole
- * tensor; of equal magnitudes those of lower flat index come first, so that
- * exactly k are selected. The result is the k-th magnitude, and an index before
- * which elements of just that magnitude are selected.
+ * The k elements of greatest magnitude, of every task vector or of what else a
+ * method selects by, over the whole tensor; of equal magnitudes those of lower
+ * flat index come first, so that exactly k are selected. The result is the k-th
+ * magnitude, and an index before which elements of just that magnitude are
+ * selected.
  *
  * It is found by a radix selection on the 31 bits of magnitudes, whose order is
  * that of the numbers (with NaN above all): each pass counts the elements of
@@ -23,9 +24,10 @@
 #define DIGIT_BITS_NARROW 11
 #define HISTOGRAM_BYTES_MAX (2u << 20)
 
-/* The selection of one input. All zero but for `k` before it begins. */
+/* One selection. All zero but for `input` and `k` before it begins. */
 struct top_k {
-	uint64_t k;	    /* 0: not for this input; at most the elements */
+	size_t input;
+	uint64_t k;	    /* 0: none is made; at most the elements */
 	uint32_t threshold; /* bits of the k-th magnitude, or its first bits */
 	uint64_t left;	    /* how many of those with these bits are selected */
 	uint64_t equals;    /* how many there are */
@@ -37,15 +39,23 @@ struct top_k {
 	uint64_t passed, block, block_left;
 };
 
-struct digit_pass {
-	const struct top_k *tops;
-	unsigned shift; /* bits below this pass's */
-	unsigned bits;	/* of this pass */
+/* The numbers of an input that its selections go by: task_delta(), say. */
+typedef void top_k_values(const struct method_args *args,
+			  const struct tile *tile, size_t i, float *values);
+
+/* All selections of a tensor. Those of one input follow one another: as long
+ * as they know the same bits they share a histogram. */
+struct top_k_set {
+	struct top_k *tops;
+	size_t count;
+	top_k_values *values;
+	bool sums;
 };
 
-struct order_pass {
-	const struct top_k *tops;
-	bool sums;
+struct digit_pass {
+	const struct top_k_set *set;
+	unsigned shift; /* bits below this pass's */
+	unsigned bits;	/* of this pass */
 };
 
 struct order_part {
@@ -54,8 +64,8 @@ struct order_part {
 };
 
 struct cut_pass {
+	const struct top_k_set *set;
 	const struct top_k *top;
-	size_t input;
 };
 
 struct cut_part {
@@ -68,37 +78,44 @@ static inline uint32_t magnitude(float x)
 	return float_bits(x) & MAGNITUDE_MASK;
 }
 
-static inline size_t histogram_size(const struct method_args *args,
-				    unsigned bits)
+static inline size_t histogram_size(size_t count, unsigned bits)
 {
-	return args->inputs * sizeof(uint64_t) << bits;
+	return count * sizeof(uint64_t) << bits;
 }
 
-static inline unsigned digit_bits(const struct method_args *args)
+static inline unsigned digit_bits(size_t count)
 {
-	if (histogram_size(args, DIGIT_BITS_WIDE) <= HISTOGRAM_BYTES_MAX)
+	if (histogram_size(count, DIGIT_BITS_WIDE) <= HISTOGRAM_BYTES_MAX)
 		return DIGIT_BITS_WIDE;
 	return DIGIT_BITS_NARROW;
+}
+
+/* Selection s counts the same elements as the one before it. */
+static inline bool shares_histogram(const struct top_k *tops, size_t s)
+{
+	return s > 0 && tops[s - 1].k && tops[s - 1].input == tops[s].input &&
+	       tops[s - 1].threshold == tops[s].threshold;
 }
 
 static inline void digit_add(const struct method_args *args,
 			     const struct tile *tile, const void *ctx,
 			     void *partial)
 {
-	float delta[TILE_ELEMENTS] __attribute__((aligned(64)));
+	float values[TILE_ELEMENTS] __attribute__((aligned(64)));
 	const struct digit_pass *pass = ctx;
+	const struct top_k *tops = pass->set->tops;
 	uint32_t mask = (1u << pass->bits) - 1;
 	size_t count = tile->count;
 
-	for (size_t i = 0; i < args->inputs; i++) {
-		uint64_t *histogram = (uint64_t *)partial + (i << pass->bits);
-		uint32_t known = pass->tops[i].threshold;
+	for (size_t s = 0; s < pass->set->count; s++) {
+		uint64_t *histogram = (uint64_t *)partial + (s << pass->bits);
+		uint32_t known = tops[s].threshold;
 
-		if (!pass->tops[i].k)
+		if (!tops[s].k || shares_histogram(tops, s))
 			continue;
-		task_delta(args, tile, i, delta);
+		pass->set->values(args, tile, tops[s].input, values);
 		for (size_t k = 0; k < count; k++) {
-			uint32_t bits = magnitude(delta[k]) >> pass->shift;
+			uint32_t bits = magnitude(values[k]) >> pass->shift;
 
 			if (bits >> pass->bits == known)
 				histogram[bits & mask]++;
@@ -113,7 +130,7 @@ static inline void digit_fold(const struct method_args *args, const void *ctx,
 	const uint64_t *part = partial;
 	uint64_t *sum = total;
 
-	for (size_t b = 0; b < args->inputs << pass->bits; b++)
+	for (size_t b = 0; b < pass->set->count << pass->bits; b++)
 		sum[b] += part[b];
 }
 
@@ -129,17 +146,34 @@ static inline void take_digit(struct top_k *top, const uint64_t *histogram,
 	top->threshold = top->threshold << bits | digit;
 }
 
+/* From the last on, as what a selection shares is seen from those before. */
+static inline void take_digits(struct top_k *tops, size_t count,
+			       const uint64_t *histograms, unsigned bits)
+{
+	for (size_t s = count; s-- > 0;) {
+		size_t owner = s;
+
+		while (shares_histogram(tops, owner))
+			owner--;
+		if (tops[s].k)
+			take_digit(&tops[s], histograms + (owner << bits),
+				   bits);
+	}
+}
+
 static inline int find_thresholds(const struct method_args *args,
-				  const struct scan *scan, struct top_k *tops,
-				  uint64_t *histogram)
+				  const struct scan *scan,
+				  const struct top_k_set *set,
+				  uint64_t *histograms)
 {
 	unsigned shift = MAGNITUDE_BITS;
 
 	while (shift > 0) {
-		unsigned bits = (unsigned)min_u64(shift, digit_bits(args));
-		const struct digit_pass pass = { tops, shift - bits, bits };
+		unsigned bits =
+			(unsigned)min_u64(shift, digit_bits(set->count));
+		const struct digit_pass pass = { set, shift - bits, bits };
 		const struct scan_step step = {
-			.partial_size = histogram_size(args, bits),
+			.partial_size = histogram_size(set->count, bits),
 			.commutes = true,
 			.add = digit_add,
 			.fold = digit_fold,
@@ -147,14 +181,11 @@ static inline int find_thresholds(const struct method_args *args,
 		};
 		int rc;
 
-		memset(histogram, 0, step.partial_size);
-		rc = scan_run(scan, 0, args->elements, &step, histogram);
+		memset(histograms, 0, step.partial_size);
+		rc = scan_run(scan, 0, args->elements, &step, histograms);
 		if (rc)
 			return rc;
-		for (size_t i = 0; i < args->inputs; i++)
-			if (tops[i].k)
-				take_digit(&tops[i], histogram + (i << bits),
-					   bits);
+		take_digits(set->tops, set->count, histograms, bits);
 		shift -= bits;
 	}
 	return 0;
@@ -164,27 +195,27 @@ static inline void order_add(const struct method_args *args,
 			     const struct tile *tile, const void *ctx,
 			     void *partial)
 {
-	float delta[TILE_ELEMENTS] __attribute__((aligned(64)));
-	const struct order_pass *pass = ctx;
+	float values[TILE_ELEMENTS] __attribute__((aligned(64)));
+	const struct top_k_set *set = ctx;
 	struct order_part *parts = partial;
 	size_t count = tile->count;
 
-	for (size_t i = 0; i < args->inputs; i++) {
-		uint32_t threshold = pass->tops[i].threshold;
+	for (size_t s = 0; s < set->count; s++) {
+		uint32_t threshold = set->tops[s].threshold;
 		size_t equals = 0;
 
-		if (!pass->tops[i].k)
+		if (!set->tops[s].k)
 			continue;
-		task_delta(args, tile, i, delta);
+		set->values(args, tile, set->tops[s].input, values);
 		for (size_t k = 0; k < count; k++)
-			equals += magnitude(delta[k]) == threshold;
-		parts[i].equals += equals;
-		if (!pass->sums)
+			equals += magnitude(values[k]) == threshold;
+		parts[s].equals += equals;
+		if (!set->sums)
 			continue;
-		parts[i].all += lanes_abs(delta, tile->count);
+		parts[s].all += lanes_abs(values, tile->count);
 		for (size_t k = 0; k < count; k++)
-			delta[k] *= magnitude(delta[k]) > threshold ? 1 : 0;
-		parts[i].above += lanes_abs(delta, tile->count);
+			values[k] *= magnitude(values[k]) > threshold ? 1 : 0;
+		parts[s].above += lanes_abs(values, tile->count);
 	}
 }
 
@@ -192,51 +223,51 @@ static inline void order_add(const struct method_args *args,
 static inline void order_fold(const struct method_args *args, const void *ctx,
 			      void *total, const void *partial)
 {
+	const struct top_k_set *set = ctx;
 	const struct order_part *parts = partial;
 	struct top_k *tops = total;
 
-	for (size_t i = 0; i < args->inputs; i++) {
-		struct top_k *top = &tops[i];
+	for (size_t s = 0; s < set->count; s++) {
+		struct top_k *top = &tops[s];
 		uint64_t missing = top->left - min_u64(top->left, top->passed);
 
-		if (missing && missing <= parts[i].equals)
+		if (missing && missing <= parts[s].equals)
 			top->block_left = missing;
 		if (!top->block_left)
 			top->block += SCAN_BLOCK_ELEMENTS;
-		top->passed += parts[i].equals;
-		top->all += parts[i].all;
-		top->selected += parts[i].above;
+		top->passed += parts[s].equals;
+		top->all += parts[s].all;
+		top->selected += parts[s].above;
 	}
 }
 
-static inline bool needs_order(const struct method_args *args,
-			       const struct top_k *tops)
+static inline bool needs_order(const struct top_k_set *set)
 {
-	for (size_t i = 0; i < args->inputs; i++)
-		if (tops[i].left < tops[i].equals)
+	for (size_t s = 0; s < set->count; s++)
+		if (set->tops[s].left < set->tops[s].equals)
 			return true;
-	return false;
+	return set->sums;
 }
 
 static inline int find_order(const struct method_args *args,
-			     const struct scan *scan, struct top_k *tops,
-			     bool sums)
+			     const struct scan *scan,
+			     const struct top_k_set *set)
 {
-	const struct order_pass pass = { tops, sums };
 	const struct scan_step step = {
-		.partial_size = args->inputs * sizeof(struct order_part),
+		.partial_size = set->count * sizeof(struct order_part),
 		.add = order_add,
 		.fold = order_fold,
-		.ctx = &pass,
+		.ctx = set,
 	};
+	struct top_k *tops = set->tops;
 	int rc;
 
-	if (!sums && !needs_order(args, tops))
+	if (!needs_order(set))
 		return 0;
 	rc = scan_run(scan, 0, args->elements, &step, tops);
-	for (size_t i = 0; i < args->inputs; i++)
-		tops[i].selected += (double)tops[i].left *
-				    (double)float_from_bits(tops[i].threshold);
+	for (size_t s = 0; s < set->count; s++)
+		tops[s].selected += (double)tops[s].left *
+				    (double)float_from_bits(tops[s].threshold);
 	return rc;
 }
 
@@ -244,13 +275,13 @@ static inline void cut_add(const struct method_args *args,
 			   const struct tile *tile, const void *ctx,
 			   void *partial)
 {
-	float delta[TILE_ELEMENTS] __attribute__((aligned(64)));
+	float values[TILE_ELEMENTS] __attribute__((aligned(64)));
 	const struct cut_pass *pass = ctx;
 	struct cut_part *part = partial;
 
-	task_delta(args, tile, pass->input, delta);
+	pass->set->values(args, tile, pass->top->input, values);
 	for (size_t k = 0; k < tile->count; k++) {
-		if (magnitude(delta[k]) != pass->top->threshold)
+		if (magnitude(values[k]) != pass->top->threshold)
 			continue;
 		part->seen++;
 		if (part->seen == pass->top->block_left)
@@ -265,9 +296,10 @@ static inline void cut_fold(const struct method_args *args, const void *ctx,
 }
 
 static inline int find_cut(const struct method_args *args,
-			   const struct scan *scan, struct top_k *top, size_t i)
+			   const struct scan *scan, const struct top_k_set *set,
+			   struct top_k *top)
 {
-	const struct cut_pass pass = { top, i };
+	const struct cut_pass pass = { set, top };
 	const struct scan_step step = {
 		.partial_size = sizeof(struct cut_part),
 		.add = cut_add,
@@ -287,27 +319,27 @@ static inline int find_cut(const struct method_args *args,
 	return rc;
 }
 
-/* Bytes of scratch memory that top_k_find() needs. */
-static inline size_t top_k_scratch_size(const struct method_args *args)
+/* Bytes of scratch memory that top_k_find() needs for `count` selections. */
+static inline size_t top_k_scratch_size(size_t count)
 {
-	return histogram_size(args, digit_bits(args));
+	return histogram_size(count, digit_bits(count));
 }
 
-/* Select for all inputs with a k; `sums` asks for the sums, too. */
+/* Make all selections that have a k; `sums` asks for their sums, too. */
 static inline int top_k_find(const struct method_args *args,
-			     const struct scan *scan, struct top_k *tops,
-			     void *scratch, bool sums)
+			     const struct scan *scan,
+			     const struct top_k_set *set, void *scratch)
 {
 	int rc;
 
-	for (size_t i = 0; i < args->inputs; i++)
-		tops[i].left = tops[i].k;
-	rc = find_thresholds(args, scan, tops, scratch);
+	for (size_t s = 0; s < set->count; s++)
+		set->tops[s].left = set->tops[s].k;
+	rc = find_thresholds(args, scan, set, scratch);
 	if (!rc)
-		rc = find_order(args, scan, tops, sums);
-	for (size_t i = 0; i < args->inputs && !rc; i++)
-		if (tops[i].k)
-			rc = find_cut(args, scan, &tops[i], i);
+		rc = find_order(args, scan, set);
+	for (size_t s = 0; s < set->count && !rc; s++)
+		if (set->tops[s].k)
+			rc = find_cut(args, scan, set, &set->tops[s]);
 	return rc;
 }
 

@@ -23,7 +23,10 @@ models:
   - {model: $a, parameters: {weight: 1}}
   - {model: $b, parameters: {weight: 1}}
 """
-METHODS = ("linear, slerp, task_arithmetic, ties, dare_linear, dare_ties, "
+METHODS = ("linear, slerp, nuslerp, multislerp, karcher, model_stock, "
+           "task_arithmetic, ties, dare_linear, dare_ties, breadcrumbs, "
+           "breadcrumbs_ties, della_linear, della, sce, nearswap, ram, "
+           "ramplus_tl, arcee_fusion, consensus_ta, emr, magmax, bitdelta, "
            "passthrough")
 NEEDS_WEIGHT = ("linear needs a weight for each model: give it under the "
                 "model's `parameters`, or for all under the recipe's")
@@ -77,9 +80,6 @@ WRONG = {
     "method.yml": ("merge_method: lineer\n" + TWO, [
         'method.yml: merge_method: no method is called "lineer"; did you mean '
         f'"linear"? Supported are {METHODS}'], 2),
-    "later.yml": ("merge_method: della\nbase_model: $base\n" + TWO, [
-        "later.yml: merge_method: della is not supported yet; supported are "
-        f"{METHODS}"], 2),
     "none.yml": ("merge_method: linear\n", [
         "none.yml: exactly one of `models`, `slices` and `modules` must be "
         "present and not empty"], 2),

@@ -41,6 +41,7 @@ void job_open(struct job_fixture *jf, const struct merge_method *method,
 	job->args.values = jf->values;
 	job->args.elements = job->elements;
 	job->args.cols = cols;
+	job->args.rows = rows;
 	job->args.name = job->name;
 	job->args.positions = jf->positions;
 	for (size_t i = 0; i < inputs; i++)

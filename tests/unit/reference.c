@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "core/rng.h"
+#include "tests/unit/reference_elements.h"
 
 static double option(const struct merge_method *method,
 		     const struct method_args *args, const char *name,
@@ -35,17 +36,41 @@ static int by_magnitude(const void *a, const void *b)
 	return p->index < q->index ? -1 : 1;
 }
 
-void reference_trim(const float *delta, size_t n, double density, float *mask)
+/* The elements from the greatest magnitude on; the caller frees them. */
+static struct place *sorted(const float *delta, size_t n)
 {
 	struct place *places = calloc(n, sizeof(*places));
-	size_t k = (size_t)(density * (double)n);
 
 	for (size_t j = 0; j < n; j++)
 		places[j] = (struct place){ fabsf(delta[j]), j };
 	qsort(places, n, sizeof(*places), by_magnitude);
+	return places;
+}
+
+void reference_trim(const float *delta, size_t n, double density, float *mask)
+{
+	struct place *places = sorted(delta, n);
+	size_t k = (size_t)(density * (double)n);
+
 	memset(mask, 0, n * sizeof(*mask));
 	for (size_t j = 0; j < (k ? k : 1); j++)
 		mask[places[j].index] = 1;
+	free(places);
+}
+
+void reference_band(const float *delta, size_t n, double density, double gamma,
+		    float *mask)
+{
+	struct place *places = sorted(delta, n);
+	long size = (long)n;
+	long target = (long)(density * (double)n);
+	long bottom = size - target - (long)(gamma * (double)n);
+
+	if (bottom < 0)
+		bottom = 0;
+	memset(mask, 0, n * sizeof(*mask));
+	for (long at = bottom; at < bottom + target && at < size; at++)
+		mask[places[size - 1 - at].index] = 1;
 	free(places);
 }
 
@@ -62,6 +87,52 @@ static void draw(const struct method_args *args, size_t i, double density,
 		mask[j] = rng_draw(key, j % RNG_BLOCK) <
 			  floor(p * 4294967296.0 + 0.5);
 	}
+}
+
+/* Twice the rank of each of a row: equals have the mean of theirs. */
+static void rank_row(const float *delta, size_t cols, double *twice)
+{
+	struct place *places = sorted(delta, cols);
+	size_t end;
+
+	for (size_t at = 0; at < cols; at = end) {
+		end = at + 1;
+		while (end < cols && !memcmp(&places[at].magnitude,
+					     &places[end].magnitude, 4))
+			end++;
+		/* Places count from the greatest. */
+		for (size_t p = at; p < end; p++)
+			twice[places[p].index] =
+				2 * (double)cols - (double)(at + end) - 1;
+	}
+	free(places);
+}
+
+static void draw_ranked(const struct merge_method *method,
+			const struct method_args *args, size_t i,
+			const float *delta, float *mask)
+{
+	double density = option(method, args, "density", i);
+	double epsilon = option(method, args, "epsilon", i);
+	double *twice = calloc(args->cols, sizeof(*twice));
+
+	for (size_t j = 0; j < args->elements; j++) {
+		struct rng_key key =
+			rng_block_key(args->seed, args->positions[i],
+				      args->name, j / RNG_BLOCK);
+		size_t col = j % args->cols;
+		float q = 0.5f;
+		float p;
+
+		if (col == 0)
+			rank_row(delta + j, args->cols, twice);
+		if (args->cols > 1)
+			q = (float)(twice[col] / 2) / (float)(args->cols - 1);
+		p = (float)(density - epsilon) + q * 2 * (float)epsilon;
+		mask[j] = rng_draw(key, j % RNG_BLOCK) <
+			  floor((double)p * 4294967296.0 + 0.5);
+	}
+	free(twice);
 }
 
 /* Multiply by the mask, and give the L1 norm back where asked to. */
@@ -90,13 +161,20 @@ static void sparsify(const struct merge_method *method,
 
 	if (density >= 1 || !strcmp(method->name, "task_arithmetic"))
 		return;
-	if (!strcmp(method->name, "ties") && density <= 0) {
+	if ((strncmp(method->name, "dare", 4) && density <= 0) ||
+	    (!strncmp(method->name, "breadcrumbs", 11) &&
+	     density * (double)n < 1)) {
 		memset(delta, 0, n * sizeof(*delta));
 		return;
 	}
 	mask = calloc(n, sizeof(*mask));
 	if (!strcmp(method->name, "ties"))
 		reference_trim(delta, n, density, mask);
+	else if (!strncmp(method->name, "breadcrumbs", 11))
+		reference_band(delta, n, density,
+			       option(method, args, "gamma", i), mask);
+	else if (!strncmp(method->name, "della", 5))
+		draw_ranked(method, args, i, delta, mask);
 	else
 		draw(args, i, density, mask);
 	apply_mask(delta, mask, n, option(method, args, "rescale", 0) != 0);
@@ -108,7 +186,8 @@ static float combine(const struct merge_method *method,
 		     const struct method_args *args, const float *wd,
 		     const float *w, size_t m)
 {
-	bool elects = strstr(method->name, "ties");
+	bool elects =
+		strstr(method->name, "ties") || !strcmp(method->name, "della");
 	double lambda = option(method, args, "lambda", 0);
 	float sum = 0;
 	float mixed = 0;
@@ -161,6 +240,99 @@ static void make_task(const struct merge_method *method,
 		out[j] = base[j] + combine(method, args, column, w, m);
 	}
 	free(wd);
+}
+
+/* 1 for the elements whose variance over the m models is among the greatest. */
+static void vary_most(const float *delta, size_t n, size_t m, float share,
+		      float *mask)
+{
+	float *variance = calloc(n, sizeof(*variance));
+	struct place *places;
+	size_t varying = 0;
+
+	for (size_t j = 0; j < n; j++) {
+		double mean = 0;
+		double sum = 0;
+
+		for (size_t i = 0; i < m; i++)
+			mean += (double)delta[i * n + j] / (double)m;
+		for (size_t i = 0; i < m; i++)
+			sum += pow((double)delta[i * n + j] - mean, 2);
+		variance[j] = (float)(sum / (double)m);
+		varying += variance[j] != 0;
+	}
+	places = sorted(variance, n);
+	for (size_t p = 0; p < (size_t)((float)varying * share); p++)
+		mask[places[p].index] = 1;
+	free(places);
+	free(variance);
+}
+
+/* delta, masked already, becomes sum_i c_i m_i d_i / sum_i c_i m_i in place of
+ * that of the first model. */
+static void fuse(float *delta, size_t n, size_t m)
+{
+	float c[METHOD_INPUTS_MAX] = { 0 };
+	float total = 0;
+
+	for (size_t i = 0; i < m; i++) {
+		double square = 0;
+
+		for (size_t j = 0; j < n; j++)
+			square += (double)delta[i * n + j] *
+				  (double)delta[i * n + j];
+		c[i] = (float)(square / (double)n);
+		total += c[i];
+	}
+	for (size_t i = 0; i < m; i++)
+		c[i] = fabsf(total) < 1e-6f ? 1 / (float)m : c[i] / total;
+	for (size_t j = 0; j < n; j++) {
+		float sum = 0;
+		float mixed = 0;
+		float div = 0;
+
+		for (size_t i = 0; i < m; i++)
+			sum += delta[i * n + j];
+		for (size_t i = 0; i < m; i++) {
+			float d = delta[i * n + j];
+			float mask = d * (sum >= 0 ? 1.0f : -1.0f) > 0 ? 1 : 0;
+
+			mixed += d * (c[i] * mask);
+			div += c[i] * mask;
+		}
+		delta[j] = mixed / (div < 1e-6f ? 1e-6f : div);
+	}
+}
+
+static void make_sce(const struct merge_method *method,
+		     const struct method_args *args, const float *const *x,
+		     float *out)
+{
+	size_t n = args->elements;
+	double share = option(method, args, "select_topk", 0);
+	float *delta = calloc(n * args->inputs, sizeof(*delta));
+	float *mask = calloc(n, sizeof(*mask));
+	size_t m = 0;
+	bool any = share >= 1;
+
+	for (size_t i = 0; i < args->inputs; i++) {
+		if (i == args->base)
+			continue;
+		for (size_t j = 0; j < n; j++)
+			delta[m * n + j] = x[i][j] - x[args->base][j];
+		m++;
+	}
+	if (share < 1)
+		vary_most(delta, n, m, (float)share, mask);
+	for (size_t j = 0; j < n; j++)
+		any = any || mask[j] != 0;
+	for (size_t j = 0; j < m * n; j++)
+		delta[j] = !any ? 0 : delta[j] * (share < 1 ? mask[j % n] : 1);
+	fuse(delta, n, m);
+	for (size_t j = 0; j < n; j++)
+		out[j] = x[args->base][j] + delta[j];
+	free(mask);
+	free(delta);
 }
 
 /* At most four inputs, of which the weights are added up one by one. */
@@ -242,10 +414,17 @@ void reference_make(const struct merge_method *method,
 		    const struct method_args *args, const float *const *x,
 		    float *out, double *unit)
 {
+	struct reference result = { out, unit };
+
+	if (reference_elements(method, args, x, out) ||
+	    reference_directions(method, args, x, &result))
+		return;
 	if (!strcmp(method->name, "linear"))
 		make_linear(method, args, x, out);
 	else if (!strcmp(method->name, "passthrough"))
 		make_passthrough(method, args, x, out);
+	else if (!strcmp(method->name, "sce"))
+		make_sce(method, args, x, out);
 	else if (!strcmp(method->name, "slerp"))
 		make_slerp(method, args, x, out, unit);
 	else

@@ -12,6 +12,24 @@ const struct variant variants[VARIANTS] = {
 	{ "passthrough", { "scale" }, { 0 }, { 0 } },
 	{ "slerp", { "t" }, { 0.3 }, { 0 } },
 	{ "slerp", { "t" }, { 1.4 }, { 0 } },
+	{ "nuslerp", { 0 }, { 0 }, { 0 } },
+	{ "nuslerp", { NO_BASE }, { 0 }, { 0 } },
+	{ "nuslerp", { "nuslerp_flatten" }, { 0 }, { 0 } },
+	{ "nuslerp",
+	  { "nuslerp_flatten", "nuslerp_row_wise" },
+	  { 0, 1 },
+	  { 0 } },
+	{ "nuslerp",
+	  { "nuslerp_flatten", "nuslerp_row_wise", NO_BASE },
+	  { 0, 1 },
+	  { 0 } },
+	{ "multislerp", { 0 }, { 0 }, { 0 } },
+	{ "multislerp", { NO_BASE }, { 0 }, { 0 } },
+	{ "multislerp", { "normalize_weights", "eps" }, { 0, 0.2 }, { 0 } },
+	{ "karcher", { 0 }, { 0 }, { 0 } },
+	{ "karcher", { "max_iter", "tol" }, { 1, 1e-12 }, { 0 } },
+	{ "model_stock", { 0 }, { 0 }, { 0 } },
+	{ "model_stock", { "filter_wise" }, { 1 }, { 0 } },
 	{ "task_arithmetic", { 0 }, { 0 }, { 1, 1, 1, 1 } },
 	{ "task_arithmetic",
 	  { "normalize", "lambda", "density" },
@@ -33,6 +51,53 @@ const struct variant variants[VARIANTS] = {
 	  { 0.3, 0, 0, 1 - 1e-12 } },
 	{ "dare_ties", { 0 }, { 0 }, { 0.5, 1, 0.1, 0.9 } },
 	{ "dare_ties", { "rescale", "normalize" }, { 0, 1 }, { 0.5, 1, 1, 0 } },
+	{ "nearswap", { "t" }, { 0.001 }, { 0 } },
+	{ "nearswap", { "t" }, { -1 }, { 0 } },
+	{ "ram", { 0 }, { 0 }, { 0 } },
+	{ "ram", { "epsilon" }, { 0.002 }, { 0 } },
+	{ "ramplus_tl", { 0 }, { 0 }, { 0 } },
+	{ "ramplus_tl", { "epsilon", "alpha" }, { 0.002, 10 }, { 0 } },
+	{ "arcee_fusion", { 0 }, { 0 }, { 0 } },
+	{ "consensus_ta", { 0 }, { 0 }, { 0 } },
+	{ "consensus_ta",
+	  { "prun_thre_k", "tall_mask_lambda", "lambda" },
+	  { 1, 0.9, 0.3 },
+	  { 0 } },
+	{ "consensus_ta", { "prun_thre_k" }, { 3 }, { 0 } },
+	{ "emr", { 0 }, { 0 }, { 0 } },
+	{ "emr", { "task" }, { 1 }, { 0 } },
+	{ "magmax", { 0 }, { 0 }, { 0 } },
+	{ "magmax", { "lambda" }, { -0.7 }, { 0 } },
+	{ "bitdelta", { 0 }, { 0 }, { 0 } },
+	{ "bitdelta", { "one_bit" }, { 0 }, { 0 } },
+	{ "ramplus_tl", { "epsilon", "r" }, { 0.004, -0.7 }, { 0 } },
+	{ "breadcrumbs", { 0 }, { 0 }, { 1, 1, 1, 1 } },
+	{ "breadcrumbs", { "gamma" }, { 0.05 }, { 0.5, 1, 0.2, 0.97 } },
+	{ "breadcrumbs",
+	  { "rescale", "normalize", "lambda", "gamma" },
+	  { 1, 1, 0.8, 0.001 },
+	  { 0.5, 1, 0, 0.1 } },
+	{ "breadcrumbs_ties", { "gamma" }, { 0 }, { 0.3, 1, 1e-9, 0.9 } },
+	{ "breadcrumbs_ties",
+	  { "gamma", "rescale" },
+	  { 0.1, 1 },
+	  { 0.5, 1, 0.95, -1 } },
+	{ "della_linear", { 0 }, { 0 }, { 0.5, 1, 0.2, 0.8 } },
+	{ "della_linear",
+	  { "rescale", "normalize", "lambda", "epsilon" },
+	  { 0, 1, 0.8, 0.0999 },
+	  { 0.9, 1, 0, 0.1 } },
+	{ "della_linear",
+	  { "rescale", "epsilon" },
+	  { 0, -0.3 },
+	  { 0.5, 1, 0.6, 0.4 } },
+	{ "della", { "epsilon" }, { 0.49999 }, { 0.5, 1, 1, -1 } },
+	{ "della", { "epsilon", "normalize" }, { 0.1, 0 }, { 0.7, 1, 0.3, 1 } },
+	{ "della", { 0 }, { 0 }, { 1, 1, 1, 1 } },
+	{ "sce", { 0 }, { 0 }, { 0 } },
+	{ "sce", { "select_topk", "int8_mask" }, { 0.3, 1 }, { 0 } },
+	{ "sce", { "select_topk" }, { 0.999 }, { 0 } },
+	{ "sce", { "select_topk" }, { 1e-7 }, { 0 } },
 };
 
 static const float special_values[] = {
@@ -51,12 +116,29 @@ static float number(enum data data, uint64_t *seed, float like)
 	return like + fixture_normal(seed, 0.002f);
 }
 
-static size_t inputs_of(const struct merge_method *method)
+static bool is_option(const struct variant *variant, size_t o)
 {
+	return o < 4 && variant->option[o] &&
+	       strcmp(variant->option[o], NO_BASE) != 0;
+}
+
+static bool has_base(const struct variant *variant)
+{
+	size_t o = 0;
+
+	while (is_option(variant, o))
+		o++;
+	return method_by_name(variant->method)->base != BASE_UNUSED &&
+	       (o == 4 || !variant->option[o]);
+}
+
+static size_t inputs_of(const struct variant *variant)
+{
+	const struct merge_method *method = method_by_name(variant->method);
 	size_t models =
 		method->models_max < INPUTS ? method->models_max : INPUTS - 1;
 
-	return method->base == BASE_UNUSED ? models : models + 1;
+	return models + has_base(variant);
 }
 
 static void sample_set(struct sample *s, const struct variant *variant)
@@ -72,7 +154,7 @@ static void sample_set(struct sample *s, const struct variant *variant)
 			if (!strcmp(name, "density"))
 				job_set(&s->jf, name, i, variant->density[i]);
 		}
-	for (size_t o = 0; o < 4 && variant->option[o]; o++)
+	for (size_t o = 0; is_option(variant, o); o++)
 		job_set_all(&s->jf, variant->option[o], variant->value[o]);
 }
 
@@ -80,8 +162,8 @@ void sample_open(struct sample *s, const struct variant *variant,
 		 enum data data)
 {
 	const struct merge_method *method = method_by_name(variant->method);
-	size_t inputs = inputs_of(method);
-	size_t base = method->base == BASE_UNUSED ? METHOD_NO_BASE : BASE;
+	size_t inputs = inputs_of(variant);
+	size_t base = has_base(variant) ? BASE : METHOD_NO_BASE;
 	uint64_t seed = 42 + data;
 
 	job_open(&s->jf, method, inputs, base, ROWS, COLS);

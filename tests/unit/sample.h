@@ -14,7 +14,12 @@
 #define INPUTS 4
 #define BASE 1 /* neither first nor last */
 
-/* Values of options; those that are not named have their defaults. */
+/*
+ * Values of options; those that are not named have their defaults. The last
+ * option may be NO_BASE, where a method may have one or not.
+ */
+#define NO_BASE "no base"
+
 struct variant {
 	const char *method;
 	const char *option[4];
@@ -22,7 +27,7 @@ struct variant {
 	double density[INPUTS];
 };
 
-#define VARIANTS 19
+#define VARIANTS 63
 
 extern const struct variant variants[VARIANTS];
 

@@ -22,6 +22,12 @@ static const struct {
 } contracts[] = {
 	{ "linear", BASE_UNUSED, true, 1, SIZE_MAX, MISSING_PRESENT, false },
 	{ "slerp", BASE_REQUIRED, false, 1, 1, MISSING_LONE, false },
+	{ "nuslerp", BASE_OPTIONAL, false, 2, 2, MISSING_LONE, false },
+	{ "multislerp", BASE_OPTIONAL, false, 1, SIZE_MAX, MISSING_PRESENT,
+	  false },
+	{ "karcher", BASE_UNUSED, false, 1, SIZE_MAX, MISSING_PRESENT, false },
+	{ "model_stock", BASE_REQUIRED, false, 2, SIZE_MAX, MISSING_DROP,
+	  false },
 	{ "task_arithmetic", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
 	  false },
 	{ "ties", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
@@ -29,6 +35,26 @@ static const struct {
 	  true },
 	{ "dare_ties", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
 	  true },
+	{ "nearswap", BASE_REQUIRED, false, 1, 1, MISSING_PRESENT, false },
+	{ "ram", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
+	{ "ramplus_tl", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  false },
+	{ "arcee_fusion", BASE_REQUIRED, false, 1, 1, MISSING_LONE, false },
+	/* Not mergekit's. */
+	{ "consensus_ta", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  false },
+	{ "emr", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
+	{ "magmax", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
+	{ "bitdelta", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  false },
+	{ "breadcrumbs", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  false },
+	{ "breadcrumbs_ties", BASE_REQUIRED, false, 0, SIZE_MAX,
+	  MISSING_PRESENT, false },
+	{ "della_linear", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  true },
+	{ "della", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, true },
+	{ "sce", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
 	{ "passthrough", BASE_UNUSED, true, 1, 1, MISSING_ERROR, false },
 };
 
@@ -42,10 +68,26 @@ static const struct {
 } defaults[] = {
 #define WEIGHT OPTION_FLOAT, OPTION_PER_MODEL, true, false, NAN
 #define DENSITY OPTION_FLOAT, OPTION_PER_MODEL, false, true, 1
+#define GAMMA OPTION_FLOAT, OPTION_PER_MODEL, false, true, 0.01
+#define DELLA_EPSILON OPTION_FLOAT, OPTION_PER_MODEL, false, true, 0.15
 #define LAMBDA OPTION_FLOAT, OPTION_GLOBAL, false, false, 1
 	{ "linear", "weight", WEIGHT },
 	{ "linear", "normalize", OPTION_BOOL, OPTION_GLOBAL, false, false, 1 },
 	{ "slerp", "t", OPTION_FLOAT, OPTION_GLOBAL, true, false, NAN },
+	{ "nuslerp", "weight", WEIGHT },
+	{ "nuslerp", "nuslerp_row_wise", OPTION_BOOL, OPTION_GLOBAL, false,
+	  true, 0 },
+	{ "nuslerp", "nuslerp_flatten", OPTION_BOOL, OPTION_GLOBAL, false, true,
+	  1 },
+	{ "multislerp", "weight", WEIGHT },
+	{ "multislerp", "normalize_weights", OPTION_BOOL, OPTION_GLOBAL, false,
+	  false, 1 },
+	{ "multislerp", "eps", OPTION_FLOAT, OPTION_GLOBAL, false, false,
+	  1e-8 },
+	{ "karcher", "max_iter", OPTION_INT, OPTION_GLOBAL, false, true, 10 },
+	{ "karcher", "tol", OPTION_FLOAT, OPTION_GLOBAL, false, true, 1e-5 },
+	{ "model_stock", "filter_wise", OPTION_BOOL, OPTION_GLOBAL, false, true,
+	  0 },
 	{ "passthrough", "scale", OPTION_FLOAT, OPTION_PER_MODEL, false, false,
 	  NAN },
 #define TASK(name, normalize, rescale)                                    \
@@ -67,6 +109,34 @@ static const struct {
 	TASK("ties", 1, 0),
 	TASK("dare_linear", 0, 1),
 	TASK("dare_ties", 0, 1),
+	{ "nearswap", "t", OPTION_FLOAT, OPTION_GLOBAL, true, false, NAN },
+#define EPSILON OPTION_FLOAT, OPTION_GLOBAL, false, true, 1e-5
+	{ "ram", "epsilon", EPSILON },
+	{ "ramplus_tl", "epsilon", EPSILON },
+	{ "ramplus_tl", "r", OPTION_FLOAT, OPTION_GLOBAL, false, false, 0.1 },
+	{ "ramplus_tl", "alpha", OPTION_FLOAT, OPTION_GLOBAL, false, false,
+	  0.2 },
+	{ "consensus_ta", "tall_mask_lambda", OPTION_FLOAT, OPTION_PER_MODEL,
+	  false, false, 0.4 },
+	{ "consensus_ta", "prun_thre_k", OPTION_INT, OPTION_GLOBAL, false,
+	  false, 2 },
+	{ "consensus_ta", "lambda", LAMBDA },
+	{ "emr", "task", OPTION_BOOL, OPTION_PER_MODEL, false, true, 0 },
+	{ "magmax", "lambda", LAMBDA },
+	{ "bitdelta", "weight", OPTION_FLOAT, OPTION_PER_MODEL, false, false,
+	  1 },
+	{ "bitdelta", "one_bit", OPTION_BOOL, OPTION_PER_MODEL, false, true,
+	  1 },
+	TASK("breadcrumbs", 0, 0),
+	{ "breadcrumbs", "gamma", GAMMA },
+	TASK("breadcrumbs_ties", 0, 0),
+	{ "breadcrumbs_ties", "gamma", GAMMA },
+	TASK("della_linear", 0, 1),
+	{ "della_linear", "epsilon", DELLA_EPSILON },
+	TASK("della", 1, 1),
+	{ "della", "epsilon", DELLA_EPSILON },
+	{ "sce", "select_topk", OPTION_FLOAT, OPTION_GLOBAL, false, true, 1 },
+	{ "sce", "int8_mask", OPTION_BOOL, OPTION_GLOBAL, false, false, 0 },
 };
 
 static const struct method_option *option_of(const struct merge_method *method,
@@ -157,6 +227,7 @@ static void rows_are_whole(void **state)
 		assert_true(!m->tile != !m->rows);
 		assert_true(!m->state_size == !m->reduce);
 		assert_true(!m->scratch_size || m->reduce);
+		assert_true(!m->rows_scratch || m->rows);
 	}
 	assert_null(method_by_name("dare-ties"));
 	assert_null(method_by_name(""));
@@ -174,7 +245,8 @@ static void levels_have_all_methods(void **state)
 
 			assert_string_equal(m->name, method_at(i)->name);
 			assert_int_equal(m->version, method_at(i)->version);
-			assert_true(l == 0 || m->tile != method_at(i)->tile);
+			assert_true(l == 0 || m->tile != method_at(i)->tile ||
+				    m->rows != method_at(i)->rows);
 		}
 	assert_ptr_equal(method_for_level(&own, CPU_LEVEL_baseline), &own);
 }
@@ -190,8 +262,14 @@ static struct method_args args_of(const double *values, size_t inputs,
 
 static void what_is_unchanged_is_said(void **state)
 {
-	static const char *const family[] = { "task_arithmetic", "ties",
-					      "dare_linear", "dare_ties" };
+	static const char *const family[] = {
+		"task_arithmetic", "ties",	  "dare_linear",
+		"dare_ties",	   "breadcrumbs", "breadcrumbs_ties",
+		"della_linear",	   "della",	  "sce",
+		"nearswap",	   "ram",	  "ramplus_tl",
+		"consensus_ta",	   "emr",	  "magmax",
+		"bitdelta"
+	};
 	const struct merge_method *m = method_by_name("passthrough");
 	double scale[] = { NAN, 1, 0 };
 	double values[2 * METHOD_OPTIONS_MAX] = { 0 };
@@ -211,6 +289,24 @@ static void what_is_unchanged_is_said(void **state)
 	}
 }
 
+/* One model left: karcher's only point, and multislerp's, base or not. */
+static void a_lone_model_is_unchanged(void **state)
+{
+	const struct merge_method *m = method_by_name("karcher");
+	double values[2 * METHOD_OPTIONS_MAX] = { 0 };
+	struct method_args args = args_of(values, 1, METHOD_NO_BASE);
+
+	assert_int_equal(m->unchanged(&args), 0);
+	args.inputs = 2;
+	assert_true(m->unchanged(&args) == METHOD_CHANGED);
+	m = method_by_name("multislerp");
+	assert_true(m->unchanged(&args) == METHOD_CHANGED);
+	args.base = 0;
+	assert_int_equal(m->unchanged(&args), 1);
+	args.base = 1;
+	assert_int_equal(m->unchanged(&args), 0);
+}
+
 static void weights_that_cancel_are_refused(void **state)
 {
 	const struct merge_method *m = method_by_name("linear");
@@ -225,6 +321,54 @@ static void weights_that_cancel_are_refused(void **state)
 	values[2] = 1;
 	values[1] = 0.5;
 	assert_null(m->check(&args));
+	m = method_by_name("multislerp");
+	values[1] = -0.5;
+	assert_string_equal(m->check(&args),
+			    "the weights sum to 0, so that they cannot be "
+			    "normalised; change them or set "
+			    "normalize_weights: false");
+	values[2] = 0;
+	assert_null(m->check(&args));
+}
+
+/* nuslerp keeps an angle for every column: only so many. */
+static void columns_without_number_are_refused(void **state)
+{
+	const struct merge_method *m = method_by_name("nuslerp");
+	size_t flatten = option_of(m, "nuslerp_flatten") - m->options;
+	size_t row_wise = option_of(m, "nuslerp_row_wise") - m->options;
+	double values[2 * METHOD_OPTIONS_MAX] = { 0 };
+	struct method_args args = args_of(values, 2, METHOD_NO_BASE);
+
+	args.rows = 8;
+	args.elements = 8u << 20;
+	values[row_wise * 2] = 1;
+	assert_null(m->check(&args));
+	args.elements += 8;
+	assert_non_null(m->check(&args));
+	values[flatten * 2] = 1;
+	assert_null(m->check(&args));
+	values[flatten * 2] = 0;
+	values[row_wise * 2] = 0;
+	assert_null(m->check(&args));
+}
+
+static void emr_makes_one_task_at_most(void **state)
+{
+	const struct merge_method *m = method_by_name("emr");
+	double values[] = { 1, 1, 0 };
+	struct method_args args = args_of(values, 3, 0);
+
+	/* The base's own value is no task's. */
+	assert_null(m->check(&args));
+	assert_true(m->state_size(&args) > 0);
+	values[1] = 0;
+	assert_null(m->check(&args));
+	assert_int_equal(m->state_size(&args), 0);
+	values[1] = values[2] = 1;
+	assert_string_equal(m->check(&args),
+			    "more than one model has task: true; a result is "
+			    "for one task, or unified for all");
 }
 
 /* A reduction is made only where the bytes depend on it. */
@@ -235,12 +379,25 @@ static void states_are_only_where_needed(void **state)
 		double density, rescale;
 		bool needed;
 	} rows[] = {
-		{ "ties", 1, 0, false },	 { "ties", 1, 1, false },
-		{ "ties", 0.5, 0, true },	 { "ties", 0, 1, false },
-		{ "ties", -1, 1, false },	 { "ties", 2, 1, false },
-		{ "dare_ties", 0.5, 1, true },	 { "dare_ties", 0.5, 0, false },
-		{ "dare_linear", 0, 1, true },	 { "dare_linear", 1, 1, false },
+		{ "ties", 1, 0, false },
+		{ "ties", 1, 1, false },
+		{ "ties", 0.5, 0, true },
+		{ "ties", 0, 1, false },
+		{ "ties", -1, 1, false },
+		{ "ties", 2, 1, false },
+		{ "dare_ties", 0.5, 1, true },
+		{ "dare_ties", 0.5, 0, false },
+		{ "dare_linear", 0, 1, true },
+		{ "dare_linear", 1, 1, false },
 		{ "dare_linear", 0.5, 1, true },
+		{ "breadcrumbs", 0.5, 0, true },
+		{ "breadcrumbs", 0.001, 1, false },
+		{ "breadcrumbs", 1, 1, false },
+		{ "breadcrumbs_ties", -1, 0, false },
+		{ "della", 0.5, 1, true },
+		{ "della", 0.5, 0, false },
+		{ "della", -1, 1, false },
+		{ "della_linear", 1, 1, false },
 	};
 
 	for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
@@ -265,7 +422,10 @@ int main(void)
 		cmocka_unit_test(rows_are_whole),
 		cmocka_unit_test(levels_have_all_methods),
 		cmocka_unit_test(what_is_unchanged_is_said),
+		cmocka_unit_test(a_lone_model_is_unchanged),
 		cmocka_unit_test(weights_that_cancel_are_refused),
+		cmocka_unit_test(emr_makes_one_task_at_most),
+		cmocka_unit_test(columns_without_number_are_refused),
 		cmocka_unit_test(states_are_only_where_needed),
 	};
 

@@ -8,6 +8,13 @@
 
 #include <cmocka.h>
 
+#define METHOD_NAMES                                                      \
+	"linear, slerp, nuslerp, multislerp, karcher, model_stock, "      \
+	"task_arithmetic, ties, dare_linear, dare_ties, breadcrumbs, "    \
+	"breadcrumbs_ties, della_linear, della, sce, nearswap, ram, "     \
+	"ramplus_tl, arcee_fusion, consensus_ta, emr, magmax, bitdelta, " \
+	"passthrough"
+
 #define NOTES_MAX 4096
 
 /* Two models, and what makes a recipe of them by linear. */
@@ -72,9 +79,7 @@ static void the_structure_is_checked(void **state)
 		  "must be an object with keys such as `merge_method` and "
 		  "`models`, not a list\n" },
 		{ AB, EINVAL,
-		  "merge_method: missing; one of linear, slerp, "
-		  "task_arithmetic, ties, dare_linear, dare_ties, "
-		  "passthrough\n" },
+		  "merge_method: missing; one of " METHOD_NAMES "\n" },
 		{ "merge_method: linear\n", EINVAL,
 		  "exactly one of `models`, `slices` and `modules` must be "
 		  "present and not empty\n" },
@@ -151,17 +156,14 @@ static void fields_are_checked(void **state)
 	static const struct sentence_case cases[] = {
 		{ "merge_method: lerp\n" AB, EINVAL,
 		  "merge_method: no method is called \"lerp\"; did you mean "
-		  "\"slerp\"? Supported are linear, slerp, task_arithmetic, "
-		  "ties, dare_linear, dare_ties, passthrough\n" },
+		  "\"slerp\"? Supported are " METHOD_NAMES "\n" },
 		{ "merge_method: Task-Arithmetic\n" AB, EINVAL,
 		  "merge_method: no method is called \"Task-Arithmetic\"; did "
-		  "you mean \"task_arithmetic\"? Supported are linear, slerp, "
-		  "task_arithmetic, ties, dare_linear, dare_ties, "
-		  "passthrough\n" },
+		  "you mean \"task_arithmetic\"? Supported are " METHOD_NAMES
+		  "\n" },
 		{ "merge_method: fisher\n" AB, EINVAL,
 		  "merge_method: no method is called \"fisher\"; supported "
-		  "are linear, slerp, task_arithmetic, ties, dare_linear, "
-		  "dare_ties, passthrough\n" },
+		  "are " METHOD_NAMES "\n" },
 		{ "merge_method: [linear]\n" AB, EINVAL,
 		  "merge_method: must be a string, not a list\n" },
 		{ LINEAR "dtype: bf16\n", EINVAL,
@@ -228,8 +230,7 @@ static void fields_are_checked(void **state)
 		  "models:\n  - {model: a@b@c}\nllmergefs: {seed: x}\n",
 		  EINVAL,
 		  "merge_method: no method is called \"linaer\"; did you mean "
-		  "\"linear\"? Supported are linear, slerp, task_arithmetic, "
-		  "ties, dare_linear, dare_ties, passthrough\n"
+		  "\"linear\"? Supported are " METHOD_NAMES "\n"
 		  "dtype: \"bf16\" is no dtype; did you mean \"bfloat16\"? "
 		  "(bfloat16, float16, float32 or float64)\n"
 		  "models[0].model: \"a@b@c\": more than one '@'; a path that "

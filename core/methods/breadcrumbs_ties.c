@@ -1,0 +1,33 @@
+/*
+ * breadcrumbs_ties: sign election over task vectors without their greatest and
+ * least elements; the formulas are in breadcrumbs.h and task_family.h.
+ */
+#include "core/methods/breadcrumbs.h"
+
+static void breadcrumbs_ties_tile(const struct method_args *args,
+				  const void *state, const struct tile *tile)
+{
+	task_elect(args, state, tile, breadcrumbs_sparsify);
+}
+
+static const struct method_option options[BREADCRUMBS_OPTIONS_COUNT] =
+	BREADCRUMBS_OPTIONS;
+
+METHOD(breadcrumbs_ties) = {
+	.name = "breadcrumbs_ties",
+	.summary = "task vectors without outliers and small elements, signs "
+		   "elected",
+	.version = 1,
+	.element_ps = 620,
+	.base = BASE_REQUIRED,
+	.models_min = 0,
+	.models_max = METHOD_ANY_COUNT,
+	.missing = MISSING_PRESENT,
+	.options = options,
+	.options_count = ARRAY_LEN(options),
+	.unchanged = task_unchanged,
+	.state_size = breadcrumbs_state_size,
+	.scratch_size = breadcrumbs_scratch_size,
+	.reduce = breadcrumbs_reduce,
+	.tile = breadcrumbs_ties_tile,
+};

@@ -1,0 +1,267 @@
+/*
+ * The sparsifier of della and della_linear (Deep, Bhardwaj and Poria,
+ * "DELLA-Merging: Reducing Interference in Model Merging through
+ * Magnitude-Based Sampling", 2024): every element of a task vector is kept by
+ * a coin of its own (core/rng.h), the greater ones of a row more often:
+ *
+ *	delta'_i = delta_i m_i S0 / S1		m_i ~ Bernoulli(p)
+ *	p = density - epsilon + 2 epsilon r / (C-1)
+ *	S0 = sum |delta_i|	S1 = sum |delta_i m_i|	over the tensor
+ *
+ * where r = 0 .. C-1 is the rank of |delta_i| among the C elements of its row,
+ * which is a run of the last dimension (row_ranks.h: equal magnitudes have one
+ * rank). Without `rescale` the factor is 1. density <= 0 keeps nothing. The
+ * state is a factor for every input; it takes a ranking of all rows, as making
+ * them does again: masks would be as large as a model.
+ */
+#ifndef LMFS_METHODS_DELLA_H
+#define LMFS_METHODS_DELLA_H
+
+#include "core/methods/dare.h"
+#include "core/methods/row_ranks.h"
+
+enum { DELLA_EPSILON = TASK_OPTIONS_COUNT, DELLA_OPTIONS_COUNT };
+
+/* What della_sparsify() gets for a state: the masks of rows in the making. */
+struct della_masks {
+	const float *factors; /* NULL: all are 1 */
+	unsigned char *kept;  /* `count` for each input */
+	uint64_t first;
+	size_t count;
+};
+
+static inline bool della_draws(const struct method_args *args, size_t i)
+{
+	double density = task_density(args, i);
+
+	return i != args->base && density > 0 && density < 1;
+}
+
+static inline const char *della_check(const struct method_args *args)
+{
+	for (size_t i = 0; i < args->inputs; i++) {
+		double density = task_density(args, i);
+		double epsilon = fabs(method_value(args, DELLA_EPSILON, i));
+
+		if (della_draws(args, i) &&
+		    !(density - epsilon > 0 && density + epsilon < 1))
+			return "density - epsilon and density + epsilon must "
+			       "lie between 0 and 1; change epsilon (0.15 "
+			       "where it is not given) or the density (1 "
+			       "keeps all)";
+	}
+	return NULL;
+}
+
+static inline size_t della_state_size(const struct method_args *args)
+{
+	if (!task_rescales(args))
+		return 0;
+	for (size_t i = 0; i < args->inputs; i++)
+		if (della_draws(args, i))
+			return args->inputs * sizeof(float);
+	return 0;
+}
+
+static inline size_t della_rows_scratch(const struct method_args *args,
+					size_t count)
+{
+	return rank_work_size(args->cols) + args->inputs * count;
+}
+
+/* The draws of `count` elements from the tensor's element `first` on. */
+static inline void della_draw(const struct method_args *args, size_t i,
+			      uint64_t first, size_t count, uint32_t *draws)
+{
+	for (size_t k = 0, end; k < count; k = end) {
+		uint64_t block = (first + k) / RNG_BLOCK;
+		uint32_t from = (uint32_t)((first + k) % RNG_BLOCK);
+		struct rng_key key = rng_block_key(
+			args->seed, args->positions[i], args->name, block);
+
+		end = min_u64(count, k + RNG_BLOCK - from);
+		for (size_t j = k; j < end; j++)
+			draws[j] = rng_draw(key, from + (uint32_t)(j - k));
+	}
+}
+
+/* One row, the elements from `at` on of the rows at hand. */
+static inline void della_mask_row(const struct method_args *args,
+				  const struct tile *rows, size_t i, size_t at,
+				  struct rank_work *work, unsigned char *kept)
+{
+	uint32_t draws[TILE_ELEMENTS] __attribute__((aligned(64)));
+	const float *restrict base = rows->in[args->base] + at;
+	const float *restrict x = rows->in[i] + at;
+	uint32_t *restrict magnitudes = work->magnitudes;
+	size_t cols = args->cols;
+	double epsilon = method_value(args, DELLA_EPSILON, i);
+	const struct chance chance = {
+		.low = R((float)(task_density(args, i) - epsilon)),
+		.epsilon = (float)epsilon,
+		.last = (uint32_t)(cols - 1),
+	};
+
+	for (size_t k = 0; k < cols; k++)
+		magnitudes[k] = magnitude(R(x[k] - base[k]));
+	work->leftover_count = 0;
+	work->member_count = 0;
+	ranks_count(work, cols);
+	ranks_bound(work, &chance);
+	for (size_t k = 0; k < cols; k += TILE_ELEMENTS) {
+		size_t count = min_u64(TILE_ELEMENTS, cols - k);
+
+		della_draw(args, i, rows->first + at + k, count, draws);
+		ranks_settle(work, draws, k, count, kept);
+	}
+	ranks_finish(work, cols, &chance, kept);
+}
+
+/* The masks of all inputs that have one, in the rows' scratch. */
+static inline struct della_masks della_mask(const struct method_args *args,
+					    const void *state,
+					    const struct tile *rows)
+{
+	struct rank_work work = rank_work_at(rows->scratch, args->cols);
+	struct della_masks masks = {
+		.factors = state,
+		.kept = (unsigned char *)rows->scratch +
+			rank_work_size(args->cols),
+		.first = rows->first,
+		.count = rows->count,
+	};
+
+	for (size_t i = 0; i < args->inputs; i++) {
+		unsigned char *kept = masks.kept + i * rows->count;
+
+		if (!della_draws(args, i))
+			continue;
+		for (size_t at = 0; at < rows->count; at += args->cols)
+			della_mask_row(args, rows, i, at, &work, kept + at);
+	}
+	return masks;
+}
+
+static inline void della_drop(const struct della_masks *masks,
+			      const struct tile *tile, size_t i,
+			      float *restrict delta)
+{
+	const unsigned char *restrict kept =
+		masks->kept + i * masks->count + (tile->first - masks->first);
+	size_t count = tile->count;
+
+	for (size_t k = 0; k < count; k++)
+		delta[k] *= (float)kept[k];
+}
+
+static inline void della_sparsify(const struct method_args *args,
+				  const void *state, const struct tile *tile,
+				  size_t i, float *delta)
+{
+	const struct della_masks *masks = state;
+	size_t count = tile->count;
+
+	if (!della_draws(args, i)) {
+		memset(delta, 0, count * sizeof(*delta));
+		return;
+	}
+	della_drop(masks, tile, i, delta);
+	if (!masks->factors)
+		return;
+	for (size_t k = 0; k < count; k++)
+		delta[k] = R(delta[k] * masks->factors[i]);
+}
+
+/* The inputs' tile that begins `at` elements into the rows. */
+static inline struct tile della_tile(const struct method_args *args,
+				     const struct tile *rows, size_t at,
+				     const float *in[METHOD_INPUTS_MAX])
+{
+	for (size_t i = 0; i < args->inputs; i++)
+		in[i] = rows->in[i] + at;
+	return (struct tile){
+		.first = rows->first + at,
+		.count = min_u64(TILE_ELEMENTS, rows->count - at),
+		.in = in,
+	};
+}
+
+/* task_sum() or task_elect() over whole rows. */
+static inline void
+della_make(const struct method_args *args, const void *state,
+	   const struct tile *rows,
+	   void (*combine)(const struct method_args *args, const void *state,
+			   const struct tile *tile, task_sparsify *sparsify))
+{
+	struct della_masks masks = della_mask(args, state, rows);
+	const float *in[METHOD_INPUTS_MAX];
+
+	for (size_t at = 0; at < rows->count; at += TILE_ELEMENTS) {
+		struct tile tile = della_tile(args, rows, at, in);
+
+		tile.out = rows->out + at;
+		combine(args, &masks, &tile, della_sparsify);
+	}
+}
+
+static inline void della_add(const struct method_args *args,
+			     const struct tile *rows, const void *ctx,
+			     void *partial)
+{
+	float delta[TILE_ELEMENTS] __attribute__((aligned(64)));
+	struct della_masks masks = della_mask(args, NULL, rows);
+	const float *in[METHOD_INPUTS_MAX];
+	struct dare_sums *sums = partial;
+
+	for (size_t at = 0; at < rows->count; at += TILE_ELEMENTS) {
+		struct tile tile = della_tile(args, rows, at, in);
+
+		for (size_t i = 0; i < args->inputs; i++) {
+			if (!della_draws(args, i))
+				continue;
+			task_delta(args, &tile, i, delta);
+			sums[i].before += lanes_abs(delta, tile.count);
+			della_drop(&masks, &tile, i, delta);
+			sums[i].after += lanes_abs(delta, tile.count);
+		}
+	}
+}
+
+static inline int della_reduce(const struct method_args *args,
+			       const struct scan *scan, void *state,
+			       void *scratch)
+{
+	const struct scan_step step = {
+		.partial_size = dare_scratch_size(args),
+		.add = della_add,
+		.fold = dare_fold,
+	};
+	const struct dare_sums *sums = scratch;
+	float *factors = state;
+	int rc = scan_run(scan, 0, args->elements, &step, scratch);
+
+	for (size_t i = 0; i < args->inputs && !rc; i++)
+		if (della_draws(args, i))
+			factors[i] = task_factor(sums[i].before, sums[i].after);
+	return rc;
+}
+
+#define DELLA_OPTIONS(normalize)                                               \
+	{                                                                      \
+		TASK_OPTION_ROWS(-INFINITY, "share of the elements kept",      \
+				 normalize, 1),                                \
+			[DELLA_EPSILON] = {                                    \
+				.name = "epsilon",                             \
+				.type = OPTION_FLOAT,                          \
+				.scope = OPTION_PER_MODEL,                     \
+				.in_state = true,                              \
+				.fallback = 0.15,                              \
+				.min = -INFINITY,                              \
+				.max = INFINITY,                               \
+				.help = "how far the share of a row's "        \
+					"greatest and least elements is from " \
+					"density",                             \
+			},                                                     \
+	}
+
+#endif
