@@ -71,11 +71,6 @@ struct timespec source_mtime(const struct source *source)
 	return source->stamp.mtime;
 }
 
-dev_t source_device(const struct source *source)
-{
-	return source->stamp.device;
-}
-
 static int fail_changed(const struct source *source, const char *how,
 			struct error *err)
 {

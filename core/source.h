@@ -45,7 +45,6 @@ int source_get(struct source_set *set, const char *path, struct source **source,
 const char *source_path(const struct source *source);
 uint64_t source_size(const struct source *source);
 struct timespec source_mtime(const struct source *source);
-dev_t source_device(const struct source *source);
 
 /* The number of sources, and the i-th, in order of their coming. */
 size_t source_set_count(struct source_set *set);

@@ -133,17 +133,25 @@ static char *first_model(const struct catalog *catalog)
 	return NULL;
 }
 
+static bool has_current(const struct catalog *catalog)
+{
+	AUTO_FREE char *now =
+		tree_link_target(catalog->service.tree, CATALOG_CURRENT);
+
+	return now;
+}
+
 void catalog_first_current(struct catalog *catalog)
 {
-	struct tree *tree = catalog->service.tree;
-	AUTO_FREE char *now = tree_link_target(tree, CATALOG_CURRENT);
 	AUTO_FREE char *name = NULL;
 	struct error err;
 
-	if (now || catalog->count == 0 || check_links(catalog, NULL))
+	if (has_current(catalog) || catalog->count == 0 ||
+	    check_links(catalog, NULL))
 		return;
 	name = first_model(catalog);
-	if (name && tree_link(tree, CATALOG_CURRENT, name, &err))
+	if (name &&
+	    tree_link(catalog->service.tree, CATALOG_CURRENT, name, &err))
 		log_line(LOG_WARNING, "%s", err.text);
 }
 
@@ -183,12 +191,14 @@ static char **join_settings(const struct entry *entry,
 		calloc(entry->settings_count + count + 1, sizeof(char *));
 
 	*all = 0;
-	for (size_t i = 0; texts && count && i < entry->settings_count; i++)
+	if (!texts)
+		return NULL;
+	for (size_t i = 0; count && i < entry->settings_count; i++)
 		if (!is_replaced(entry->settings[i], settings, count))
 			texts[(*all)++] = strdup(entry->settings[i]);
-	for (size_t i = 0; texts && i < count; i++)
+	for (size_t i = 0; i < count; i++)
 		texts[(*all)++] = strdup(settings[i]);
-	for (size_t i = 0; texts && i < *all; i++) {
+	for (size_t i = 0; i < *all; i++) {
 		if (texts[i])
 			continue;
 		free_texts(texts, *all);
@@ -222,40 +232,53 @@ static int set_entry(struct catalog *catalog, struct entry *entry,
 	return 0;
 }
 
-/* The recipe that a name is of; a point has none of its own. */
-static int find_entry(struct catalog *catalog, const char *name,
-		      struct entry **entry, struct error *err)
+/* Why a name is of no recipe. */
+static void refuse_name(struct catalog *catalog, const char *name,
+			struct error *err)
 {
 	struct place place;
-	int rc;
 
-	if (!catalog->flat && (!name || !*name))
-		return fail(err, EINVAL,
-			    "name a recipe of the mount: MOUNT/NAME");
+	if (find_place(catalog, name, &place, err) == 0)
+		fail(err, EINVAL,
+		     "%s is a point of a sweep; set what its recipe has in all "
+		     "points, or edit the sweep",
+		     name);
+}
+
+/* The recipe that a name is of; a point has none of its own. NULL: there is
+ * none, and the error says why. */
+static struct entry *find_entry(struct catalog *catalog, const char *name,
+				struct error *err)
+{
+	bool only = !name || !*name; /* the only recipe is meant */
+	struct entry *entry;
+
+	if (only != catalog->flat) {
+		if (only)
+			fail(err, EINVAL,
+			     "name a recipe of the mount: MOUNT/NAME");
+		else
+			refuse_name(catalog, name, err);
+		return NULL;
+	}
 	/* One that is broken may be mended. */
-	*entry = catalog_entry(catalog, catalog->flat ? "" : name);
-	if (*entry && (*entry)->nameless)
-		return fail(err, EINVAL, "%s", (*entry)->error);
-	if (*entry && (!catalog->flat || !name || !*name))
-		return 0;
-	rc = find_place(catalog, name, &place, err);
-	if (rc)
-		return rc;
-	return fail(err, EINVAL,
-		    "%s is a point of a sweep; set what its recipe has in all "
-		    "points, or edit the sweep",
-		    name);
+	entry = catalog_entry(catalog, only ? "" : name);
+	if (!entry)
+		refuse_name(catalog, only ? "" : name, err);
+	else if (entry->nameless)
+		fail(err, EINVAL, "%s", entry->error);
+	return entry && !entry->nameless ? entry : NULL;
 }
 
 int catalog_set(struct catalog *catalog, struct catalog_change *change,
 		struct error *err)
 {
-	struct entry *entry = NULL;
-	int rc;
+	struct entry *entry;
+	int rc = -EINVAL;
 
 	pthread_mutex_lock(&catalog->changes);
-	rc = find_entry(catalog, change->name, &entry, err);
-	if (rc == 0)
+	entry = find_entry(catalog, change->name, err);
+	if (entry)
 		rc = set_entry(catalog, entry, change, err);
 	if (rc == 0) {
 		change->number = entry->number;

@@ -71,8 +71,7 @@ int client_find(struct client *client, const char *path, struct error *err)
 		return fail(err, EINVAL,
 			    "%s is no mount of llmergefs, nor a folder of one",
 			    path);
-	client->arena = arena_open();
-	return client->arena ? 0 : fail(err, ENOMEM, "no memory");
+	return 0;
 }
 
 static int open_control(struct client *client, struct error *err)
@@ -161,6 +160,17 @@ static int check_answer(const struct json *answer, struct error *err)
 		    why ? why : "the daemon gave no reason");
 }
 
+/* The answer before goes. */
+static int parse_answer(struct client *client, const char *text, size_t len,
+			struct json **tree, struct error *err)
+{
+	arena_close(client->arena);
+	client->arena = arena_open();
+	if (!client->arena)
+		return fail(err, ENOMEM, "no memory");
+	return json_parse(text, len, client->arena, tree, err);
+}
+
 int client_ask(struct client *client, const char *line,
 	       const struct json **answer, struct error *err)
 {
@@ -174,7 +184,7 @@ int client_ask(struct client *client, const char *line,
 	if (rc == 0)
 		rc = receive_line(client, &text, &len, err);
 	if (rc == 0)
-		rc = json_parse(text, len, client->arena, &tree, err);
+		rc = parse_answer(client, text, len, &tree, err);
 	if (rc)
 		return rc;
 	*answer = tree;

@@ -13,7 +13,7 @@ struct client {
 	char *root; /* of the mount, absolute, links resolved */
 	char *name; /* below it: "a", "a/lambda=0.4"; "": the root itself */
 	int fd;	    /* of the control file; -1: not opened yet */
-	struct arena *arena; /* of the answers */
+	struct arena *arena; /* of the last answer */
 };
 
 #define CLIENT_INIT                  \
@@ -27,7 +27,7 @@ int client_find(struct client *client, const char *path, struct error *err);
 
 /*
  * Send one line (a JSON object, no newline) and wait for its answer, which
- * lives as long as the client. An answer that says no is its sentence, with a
+ * lives until the next. An answer that says no is its sentence, with a
  * code that exit_code() turns into the one the daemon gave. EACCES where the
  * mount is another's.
  */
