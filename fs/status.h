@@ -20,9 +20,9 @@ struct status_sample {
 	const struct json *stats;
 };
 
-#define STATUS_SAMPLE_INIT \
-	{                  \
-		NULL       \
+#define STATUS_SAMPLE_INIT          \
+	{                           \
+		NULL, 0, NULL, NULL \
 	}
 #define AUTO_STATUS_SAMPLE AUTO(status_sample_done)
 

@@ -170,7 +170,7 @@ static inline void band_keep(const struct band *band, const struct tile *tile,
 		bool in_outer = bits > outer - (k < outer_cut);
 		bool in_inner = bits > inner - (k < inner_cut);
 
-		delta[k] *= in_outer & !in_inner ? 1.0f : 0.0f;
+		delta[k] *= (in_outer & !in_inner) ? 1.0f : 0.0f;
 	}
 }
 
