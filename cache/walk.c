@@ -1,11 +1,11 @@
 #include "cache/walk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
 
+#include "core/base/file.h"
 #include "cache/folder.h"
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
@@ -17,12 +17,6 @@ static const enum cache_class order[CACHE_CLASSES] = { CACHE_CHUNK,
 
 /* Tells whether a name is of this kind, and notes what follows from it. */
 typedef bool (*recognize)(struct walk_file *file, size_t fan);
-
-static void close_dir(DIR *const *dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
 
 static bool digits_parse(const char *text, size_t count, uint64_t *number)
 {
@@ -81,7 +75,7 @@ static void meet(struct walk *walk, struct walk_file *file,
 static int walk_dir(struct walk *walk, int fd, struct walk_file *file,
 		    recognize recognized, size_t fan)
 {
-	AUTO(close_dir) DIR *dir = fdopendir(fd);
+	AUTO_DIR DIR *dir = fdopendir(fd);
 	const struct dirent *found;
 	int rc = -errno;
 

@@ -1,13 +1,13 @@
 #include "core/donor.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "core/base/file.h"
 #include "core/sidecar.h"
 
 #define FOLDERS_MAX SIDECAR_FILES_MAX
@@ -152,16 +152,10 @@ static int add_entry(struct walk *walk, int fd, const char *folder,
 	return 0;
 }
 
-static void auto_closedir(DIR *const *dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 static int read_folder(struct walk *walk, const char *folder)
 {
 	AUTO_FREE char *path = NULL;
-	AUTO(auto_closedir) DIR *dir = NULL;
+	AUTO_DIR DIR *dir = NULL;
 	const struct dirent *entry;
 	int rc = 0;
 

@@ -300,3 +300,20 @@ int setting_parse(const char *text, struct arena *arena,
 	setting->value = read_value(equals + 1, arena);
 	return setting->value ? 0 : fail(err, ENOMEM, "no memory");
 }
+
+int settings_parse(const char *const *texts, size_t count, const char *option,
+		   struct arena *arena, struct setting **settings,
+		   struct error *err)
+{
+	int rc = 0;
+
+	*settings = arena_alloc(arena, count + 1, sizeof(**settings));
+	if (!*settings)
+		return fail(err, ENOMEM, "no memory for settings");
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		rc = setting_parse(texts[i], arena, *settings + i, err);
+		if (rc && option)
+			rc = fail_in(err, rc, "%s%s", option, texts[i]);
+	}
+	return rc;
+}

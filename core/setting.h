@@ -29,6 +29,14 @@ struct setting {
 int setting_parse(const char *text, struct arena *arena,
 		  struct setting *setting, struct error *err);
 
+/*
+ * The same for a list of them, in order. `option` stands before a text that is
+ * wrong, with the text, in its sentence ("--set "); NULL: neither does.
+ */
+int settings_parse(const char *const *texts, size_t count, const char *option,
+		   struct arena *arena, struct setting **settings,
+		   struct error *err);
+
 /* EINVAL with the reason where the text is no path. */
 int setting_check_path(const char *path, struct error *err);
 

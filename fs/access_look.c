@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
+
+#include "core/base/pool.h"
 
 #define PROC_PATH_MAX 64
 #define TGID "Tgid:"
@@ -209,15 +210,9 @@ static void *run(void *ctx)
 /* Under the lock. Signals are not for it. */
 static bool start(struct looker *looker)
 {
-	sigset_t all, before;
-
-	if (looker->started)
-		return true;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	looker->started =
-		pthread_create(&looker->thread, NULL, run, looker) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!looker->started)
+		looker->started =
+			thread_start(&looker->thread, run, looker) == 0;
 	return looker->started;
 }
 

@@ -13,9 +13,6 @@
 
 static const char *const endings[] = { ".yml", ".yaml", ".json" };
 
-/* Names in the root that are not a recipe's. */
-static const char *const reserved[] = { CATALOG_CURRENT };
-
 static size_t stem_length(const char *name)
 {
 	const char *dot = strrchr(name, '.');
@@ -57,14 +54,16 @@ static bool is_printable(const char *name)
 	return printable && strcmp(name, printable) == 0;
 }
 
-int catalog_check_name(const char *name, const char *path, struct error *err)
+int catalog_check_name(struct catalog *catalog, const char *name,
+		       const char *path, struct error *err)
 {
-	for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
-		if (strcmp(name, reserved[i]) == 0)
-			return fail(err, EINVAL,
-				    "%s: a mount has a \"%s\" of its own; "
-				    "rename the file",
-				    path, name);
+	const struct entry *other = catalog_entry(catalog, name);
+
+	if (strcmp(name, CATALOG_CURRENT) == 0)
+		return fail(err, EINVAL,
+			    "%s: a mount has a \"%s\" of its own; rename the "
+			    "file",
+			    path, name);
 	if (!is_printable(name))
 		return fail(err, EINVAL,
 			    "%s: the name of a folder is UTF-8 without control "
@@ -75,6 +74,10 @@ int catalog_check_name(const char *name, const char *path, struct error *err)
 			    "%s: a hidden folder is no place for a model; "
 			    "rename the file",
 			    path);
+	if (other && !other->nameless)
+		return fail(err, EINVAL,
+			    "%s: %s is called \"%s\", too; rename one of them",
+			    path, other->path, name);
 	return 0;
 }
 
@@ -86,19 +89,14 @@ static void add_named(struct catalog *catalog, const char *path,
 {
 	AUTO_FREE char *name = catalog_name_of(path);
 	struct entry *entry = name ? entry_new(name, path) : NULL;
-	const struct entry *other = name ? catalog_entry(catalog, name) : NULL;
 	struct error err;
 
 	if (!entry) {
 		report_error(report, ENOMEM, "%s: no memory", path);
 		return;
 	}
-	if (catalog_check_name(name, path, &err)) {
+	if (catalog_check_name(catalog, name, path, &err)) {
 		report_failure(report, &err);
-	} else if (other) {
-		report_error(report, EINVAL,
-			     "%s: %s is called \"%s\", too; rename one of them",
-			     path, other->path, name);
 	} else if (catalog_renew(catalog, entry, NULL, 0, report) == 0) {
 		if (!catalog_add(catalog, TAKE(entry)))
 			report_error(report, ENOMEM, "%s: no memory", path);

@@ -157,13 +157,6 @@ void catalog_first_current(struct catalog *catalog)
 
 /* --- set ---------------------------------------------------------------- */
 
-static void free_texts(char **texts, size_t count)
-{
-	for (size_t i = 0; texts && i < count; i++)
-		free(texts[i]);
-	free(texts);
-}
-
 /* Whether two settings, as texts, are of the same path. */
 static bool same_path(const char *a, const char *b)
 {
@@ -201,7 +194,7 @@ static char **join_settings(const struct entry *entry,
 	for (size_t i = 0; i < *all; i++) {
 		if (texts[i])
 			continue;
-		free_texts(texts, *all);
+		texts_free(texts, *all);
 		return NULL;
 	}
 	return texts;
@@ -221,11 +214,11 @@ static int set_entry(struct catalog *catalog, struct entry *entry,
 		/* What has changed in the file meanwhile is still to be read.
 		 */
 		entry->stamp = before;
-		free_texts(texts, all);
+		texts_free(texts, all);
 		return sentences_error(change->report, err);
 	}
 	pthread_mutex_lock(&catalog->lock);
-	free_texts(entry->settings, entry->settings_count);
+	texts_free(entry->settings, entry->settings_count);
 	entry->settings = texts;
 	entry->settings_count = all;
 	pthread_mutex_unlock(&catalog->lock);

@@ -25,18 +25,11 @@ struct entry *entry_new(const char *name, const char *path)
 	return NULL;
 }
 
-static void free_settings(char **settings, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		free(settings[i]);
-	free(settings);
-}
-
 void entry_free(struct entry *entry)
 {
 	if (!entry)
 		return;
-	free_settings(entry->settings, entry->settings_count);
+	texts_free(entry->settings, entry->settings_count);
 	generation_close(entry->generation);
 	free(entry->error);
 	free(entry->name);
@@ -191,20 +184,6 @@ int catalog_show(struct catalog *catalog, struct entry *entry,
 	return 0;
 }
 
-/* Parse settings in their text form; they live in the arena. */
-static int parse_settings(char *const *texts, size_t count, struct arena *arena,
-			  struct setting **settings, struct error *err)
-{
-	int rc = 0;
-
-	*settings = arena_alloc(arena, count + 1, sizeof(**settings));
-	if (!*settings)
-		return fail(err, ENOMEM, "no memory for settings");
-	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = setting_parse(texts[i], arena, *settings + i, err);
-	return rc;
-}
-
 static struct recipe_file *open_file(const struct entry *entry,
 				     char *const *settings, size_t count,
 				     struct report *report)
@@ -212,7 +191,8 @@ static struct recipe_file *open_file(const struct entry *entry,
 	AUTO_ARENA struct arena *arena = arena_open();
 	struct setting *parsed = NULL;
 	struct error err;
-	int rc = arena ? parse_settings(settings, count, arena, &parsed, &err)
+	int rc = arena ? settings_parse((const char *const *)settings, count,
+					NULL, arena, &parsed, &err)
 		       : fail(&err, ENOMEM, "no memory for settings");
 
 	if (rc) {

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 
@@ -17,7 +16,6 @@
 
 #define LOOK_MS 2000
 #define EVENTS_BYTES 4096
-#define TOLD_MIN 16
 #define WHOLE_EVENTS (IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE)
 
 /* --- generations that have left -------------------------------------------
@@ -71,31 +69,23 @@ static int sleep_ms(struct catalog *catalog)
 
 static void told_done(struct told *told)
 {
-	for (size_t i = 0; i < told->count; i++)
-		free(told->names[i]);
-	free(told->names);
+	texts_free(told->names, told->count);
 }
 
 /* A file was finished, or came or went as a whole; one that was only created is
  * being written. Without memory it is found out a little later. */
 static void add_told(struct told *told, const struct inotify_event *event)
 {
-	size_t room = max_u64(TOLD_MIN, 2 * told->room);
 	char **grown;
-	char *name;
 
 	if (!(event->mask & WHOLE_EVENTS) || !event->len)
 		return;
-	if (told->count == told->room) {
-		grown = reallocarray(told->names, room, sizeof(char *));
-		if (!grown)
-			return;
-		told->names = grown;
-		told->room = room;
-	}
-	name = strdup(event->name);
-	if (name)
-		told->names[told->count++] = name;
+	grown = reallocarray(told->names, told->count + 1, sizeof(char *));
+	if (!grown)
+		return;
+	told->names = grown;
+	grown[told->count] = strdup(event->name);
+	told->count += grown[told->count] != NULL;
 }
 
 /* Read away what has been told. */
@@ -176,18 +166,15 @@ static void watch_folder(struct catalog *catalog)
 
 int catalog_follow(struct catalog *catalog, dev_t device, struct error *err)
 {
-	sigset_t all, before;
 	int rc;
 
 	source_set_refuse(catalog->sources, device);
 	if (catalog->folder)
 		watch_folder(catalog);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&catalog->thread, NULL, follow, catalog);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	rc = thread_start(&catalog->thread, follow, catalog);
 	if (rc)
-		return fail(err, rc, "cannot start a thread: %s", strerror(rc));
+		return fail(err, -rc, "cannot start a thread: %s",
+			    strerror(-rc));
 	catalog->following = true;
 	return 0;
 }

@@ -70,6 +70,14 @@ int catalog_show(struct catalog *catalog, struct entry *entry,
 struct entry *entry_new(const char *name, const char *path);
 void entry_free(struct entry *entry);
 
+/* A list of strings and all of them; NULL is fine. */
+static inline void texts_free(char **texts, size_t count)
+{
+	for (size_t i = 0; texts && i < count; i++)
+		free(texts[i]);
+	free(texts);
+}
+
 /* Add it, in its place; false: no memory, and it is freed. */
 bool catalog_add(struct catalog *catalog, struct entry *entry);
 
@@ -91,13 +99,14 @@ bool catalog_is_recipe(const char *name);
  * it. NULL: no memory. */
 char *catalog_name_of(const char *path);
 
-/* EINVAL where no folder of the mount can be called so. */
-int catalog_check_name(const char *name, const char *path, struct error *err);
+/* EINVAL where no folder of the mount can be called so, or another is. */
+int catalog_check_name(struct catalog *catalog, const char *name,
+		       const char *path, struct error *err);
 
 /* Names of files of the folder, each once or more. */
 struct told {
 	char **names;
-	size_t count, room;
+	size_t count;
 };
 
 /*

@@ -1,10 +1,10 @@
 /*
  * The folder that a catalog follows, compared with its entries.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 
+#include "core/base/file.h"
 #include "fs/catalog_inside.h"
 #include "fs/log.h"
 #include "fs/sentences.h"
@@ -32,12 +32,6 @@ static void listing_done(struct listing *listing)
 		free(listing->files[i].name);
 	}
 	free(listing->files);
-}
-
-static void close_dir(DIR *const *dir)
-{
-	if (*dir)
-		closedir(*dir);
 }
 
 static int by_path(const void *a, const void *b)
@@ -78,7 +72,7 @@ static bool list_file(struct listing *listing, const char *folder,
 /* The recipes of a folder: 0 or -errno. */
 static int list_folder(const char *folder, struct listing *listing)
 {
-	AUTO(close_dir) DIR *dir = opendir(folder);
+	AUTO_DIR DIR *dir = opendir(folder);
 	const struct dirent *entry;
 
 	if (!dir)
@@ -133,9 +127,7 @@ static void drop_settings(struct catalog *catalog, struct entry *entry)
 		 "%s has changed; what was set from outside is dropped",
 		 entry->path);
 	pthread_mutex_lock(&catalog->lock);
-	for (size_t i = 0; i < entry->settings_count; i++)
-		free(entry->settings[i]);
-	free(TAKE(entry->settings));
+	texts_free(TAKE(entry->settings), entry->settings_count);
 	entry->settings_count = 0;
 	pthread_mutex_unlock(&catalog->lock);
 }
@@ -194,16 +186,10 @@ static void add_nameless(struct catalog *catalog, const struct found *found,
 static void add_found(struct catalog *catalog, const struct found *found,
 		      struct report *report)
 {
-	const struct entry *other = catalog_entry(catalog, found->name);
 	struct entry *entry;
 	struct error err;
-	int rc = catalog_check_name(found->name, found->path, &err);
 
-	if (rc == 0 && other && !other->nameless)
-		rc = fail(&err, EINVAL,
-			  "%s: %s is called \"%s\", too; rename one of them",
-			  found->path, other->path, found->name);
-	if (rc) {
+	if (catalog_check_name(catalog, found->name, found->path, &err)) {
 		add_nameless(catalog, found, &err, report);
 		return;
 	}

@@ -19,31 +19,15 @@ int command_report_code(const char *recipe, const struct report *report)
 	return exit_code(report->code);
 }
 
-static int parse_settings(const struct options *options, struct arena *arena,
-			  struct setting **settings, struct error *err)
-{
-	int rc = 0;
-
-	*settings = arena_alloc(arena, options->settings_count + 1,
-				sizeof(**settings));
-	if (!*settings)
-		return fail(err, ENOMEM, "no memory for --set");
-	for (size_t i = 0; rc == 0 && i < options->settings_count; i++) {
-		rc = setting_parse(options->settings[i], arena, *settings + i,
-				   err);
-		if (rc)
-			rc = fail_in(err, rc, "--set %s", options->settings[i]);
-	}
-	return rc;
-}
-
 struct recipe_file *command_recipe_file(const struct options *options,
 					struct report *report)
 {
 	AUTO_ARENA struct arena *arena = arena_open();
 	struct setting *settings = NULL;
 	struct error err;
-	int rc = arena ? parse_settings(options, arena, &settings, &err)
+	int rc = arena ? settings_parse(options->settings,
+					options->settings_count, "--set ",
+					arena, &settings, &err)
 		       : fail(&err, ENOMEM, "no memory for --set");
 
 	if (rc) {

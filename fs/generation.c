@@ -179,14 +179,16 @@ struct generation *generation_open(struct recipe_file *file,
 int generation_join(struct generation *generation, struct engine *engine,
 		    struct error *err)
 {
+	size_t joined = 0;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < generation->count; i++) {
-		rc = engine_add(engine, generation->lenses[i], err);
-		while (rc && i-- > 0)
-			engine_forget(engine, generation->lenses[i]);
+	while (joined < generation->count && rc == 0) {
+		rc = engine_add(engine, generation->lenses[joined], err);
+		joined += rc == 0;
 	}
 	generation->joined = rc == 0;
+	for (; rc && joined > 0; joined--)
+		engine_forget(engine, generation->lenses[joined - 1]);
 	return rc;
 }
 

@@ -1,6 +1,5 @@
 #include "fs/stage.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -9,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "core/base/file.h"
 #include "fs/target.h"
 
 #define STAGE_MARK ".llmergefs-"
@@ -54,16 +54,10 @@ static void remove_if_dead(const char *path)
 		remove_tree(path);
 }
 
-static void auto_closedir(DIR *const *dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 /* Remove what dead makers of the same name left behind. */
 static void remove_leftovers(const struct stage *stage)
 {
-	AUTO(auto_closedir) DIR *dir = opendir(stage->target.parent);
+	AUTO_DIR DIR *dir = opendir(stage->target.parent);
 	size_t len = strlen(stage->target.name);
 	const struct dirent *entry;
 

@@ -1,21 +1,15 @@
 #include "fs/target.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
 
+#include "core/base/file.h"
 #include "fs/size.h"
-
-static void auto_closedir(DIR *const *dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
 
 static int check_empty(const char *path, struct error *err)
 {
-	AUTO(auto_closedir) DIR *dir = opendir(path);
+	AUTO_DIR DIR *dir = opendir(path);
 	const struct dirent *entry;
 
 	if (!dir)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <pthread.h>
-#include <signal.h>
 
 /* A lens, and what is left to do for it; the warm thread's own. */
 struct part {
@@ -223,22 +222,18 @@ static void *run(void *arg)
 
 static int start(struct warm *warm, struct error *err)
 {
-	sigset_t all, before;
 	int rc;
 
 	for (size_t i = 0; i < warm->count; i++)
 		lens_hold(warm->engine, warm->parts[i].lens);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&warm->thread, NULL, run, warm);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	rc = thread_start(&warm->thread, run, warm);
 	warm->started = rc == 0;
 	if (rc == 0)
 		return 0;
 	for (size_t i = 0; i < warm->count; i++)
 		lens_release(warm->engine, warm->parts[i].lens);
-	return fail(err, rc, "cannot start a thread to warm with: %s",
-		    strerror(rc));
+	return fail(err, -rc, "cannot start a thread to warm with: %s",
+		    strerror(-rc));
 }
 
 static int set_up(struct warm *warm, struct lens *const *lenses,

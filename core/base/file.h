@@ -5,6 +5,7 @@
 #ifndef LMFS_FILE_H
 #define LMFS_FILE_H
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -37,6 +38,14 @@ int file_slurp(const char *path, size_t len_max, char **text, size_t *len,
 
 /* Create a directory and its missing parents, mode 0700: 0 or -errno. */
 int file_mkdirs(const char *path);
+
+/* Closes a directory that is open at the end of its scope. */
+#define AUTO_DIR AUTO(dir_auto_close)
+static inline void dir_auto_close(DIR *const *dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
 
 /* Seconds on a clock that never jumps, for durations. */
 double clock_seconds(void);

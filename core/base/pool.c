@@ -109,20 +109,27 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-static int start_threads(struct pool *pool, size_t threads)
+int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
 {
 	sigset_t all, before;
-	int rc = 0;
+	int rc;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (rc == 0 && pool->count < threads) {
-		rc = pthread_create(&pool->threads[pool->count], NULL, worker,
-				    pool);
-		pool->count += rc == 0;
-	}
+	rc = pthread_create(thread, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -rc;
+}
+
+static int start_threads(struct pool *pool, size_t threads)
+{
+	int rc = 0;
+
+	while (rc == 0 && pool->count < threads) {
+		rc = thread_start(&pool->threads[pool->count], worker, pool);
+		pool->count += rc == 0;
+	}
+	return rc;
 }
 
 size_t pool_machine_threads(void)

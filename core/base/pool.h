@@ -11,6 +11,8 @@
 #ifndef LMFS_POOL_H
 #define LMFS_POOL_H
 
+#include <pthread.h>
+
 #include "core/base/base.h"
 #include "core/base/error.h"
 
@@ -25,6 +27,9 @@ struct task {
 
 /* As many threads as the machine has processors, at most POOL_THREADS_MAX. */
 size_t pool_machine_threads(void);
+
+/* Start a thread of its own, with all signals blocked: 0 or -errno. */
+int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
 
 struct pool *pool_open(size_t threads, struct error *err);
 

@@ -15,12 +15,6 @@
 
 enum { BITDELTA_WEIGHT, BITDELTA_ONE_BIT };
 
-/* Only the base is left: the result is its bytes. */
-static size_t unchanged(const struct method_args *args)
-{
-	return args->inputs == 1 ? args->base : METHOD_CHANGED;
-}
-
 static bool is_one_bit(const struct method_args *args, size_t i)
 {
 	return i != args->base && method_value(args, BITDELTA_ONE_BIT, i);
@@ -152,7 +146,7 @@ METHOD(bitdelta) = {
 	.missing = MISSING_PRESENT,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
-	.unchanged = unchanged,
+	.unchanged = base_alone,
 	.state_size = state_size,
 	.scratch_size = scratch_size,
 	.reduce = reduce,

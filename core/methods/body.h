@@ -37,6 +37,13 @@ static inline float R(float x)
 	return x;
 }
 
+/* For merge_method.unchanged: only the base is left, and its bytes are the
+ * result. */
+static inline size_t base_alone(const struct method_args *args)
+{
+	return args->inputs == 1 ? args->base : METHOD_CHANGED;
+}
+
 /* A state's numbers are plain bytes: one NaN, whatever the CPU makes. */
 static inline double one_nan(double x)
 {

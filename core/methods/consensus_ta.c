@@ -15,12 +15,6 @@
 
 enum { CONSENSUS_MASK_LAMBDA, CONSENSUS_K, CONSENSUS_LAMBDA };
 
-/* Only the base is left: the result is its bytes. */
-static size_t unchanged(const struct method_args *args)
-{
-	return args->inputs == 1 ? args->base : METHOD_CHANGED;
-}
-
 /* tile->out is the sum of all task vectors. */
 static void add_delta(const struct method_args *args, const struct tile *tile,
 		      size_t i)
@@ -120,6 +114,6 @@ METHOD(consensus_ta) = {
 	.missing = MISSING_PRESENT,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
-	.unchanged = unchanged,
+	.unchanged = base_alone,
 	.tile = consensus_tile,
 };

@@ -23,12 +23,6 @@ struct emr_sums {
 	double own, masked;
 };
 
-/* Only the base is left: the result is its bytes. */
-static size_t unchanged(const struct method_args *args)
-{
-	return args->inputs == 1 ? args->base : METHOD_CHANGED;
-}
-
 /* The input whose task the result is for; the number of inputs: for none. */
 static size_t task_of(const struct method_args *args)
 {
@@ -209,7 +203,7 @@ METHOD(emr) = {
 	.missing = MISSING_PRESENT,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
-	.unchanged = unchanged,
+	.unchanged = base_alone,
 	.check = check,
 	.state_size = state_size,
 	.scratch_size = scratch_size,

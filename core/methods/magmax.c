@@ -13,12 +13,6 @@
 
 enum { MAGMAX_LAMBDA };
 
-/* Only the base is left: the result is its bytes. */
-static size_t unchanged(const struct method_args *args)
-{
-	return args->inputs == 1 ? args->base : METHOD_CHANGED;
-}
-
 static void take_greater(const struct method_args *args,
 			 const struct tile *tile, size_t i)
 {
@@ -74,6 +68,6 @@ METHOD(magmax) = {
 	.missing = MISSING_PRESENT,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
-	.unchanged = unchanged,
+	.unchanged = base_alone,
 	.tile = magmax_tile,
 };

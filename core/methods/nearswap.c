@@ -13,11 +13,6 @@ enum { NEARSWAP_T };
 
 #define NEARSWAP_DISTANCE_MIN 1e-6f
 
-static size_t unchanged(const struct method_args *args)
-{
-	return args->inputs == 1 ? args->base : METHOD_CHANGED;
-}
-
 /* NaN stays NaN. */
 static float clamp_share(float w)
 {
@@ -70,6 +65,6 @@ METHOD(nearswap) = {
 	.missing = MISSING_PRESENT,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
-	.unchanged = unchanged,
+	.unchanged = base_alone,
 	.tile = nearswap_tile,
 };

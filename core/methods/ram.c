@@ -25,6 +25,6 @@ METHOD(ram) = {
 	.missing = MISSING_PRESENT,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
-	.unchanged = ram_unchanged,
+	.unchanged = base_alone,
 	.tile = ram_tile,
 };

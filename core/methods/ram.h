@@ -27,12 +27,6 @@
 		.help = "an element that moves by no more is unchanged",    \
 	}
 
-/* Only the base is left: the result is its bytes. */
-static inline size_t ram_unchanged(const struct method_args *args)
-{
-	return args->inputs == 1 ? args->base : METHOD_CHANGED;
-}
-
 static inline float ram_epsilon(const struct method_args *args)
 {
 	return R((float)method_value(args, RAM_EPSILON, 0));

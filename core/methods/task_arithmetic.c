@@ -25,6 +25,6 @@ METHOD(task_arithmetic) = {
 	.missing = MISSING_PRESENT,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
-	.unchanged = task_unchanged,
+	.unchanged = base_alone,
 	.tile = task_arithmetic_tile,
 };

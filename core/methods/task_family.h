@@ -100,12 +100,6 @@ enum task_option {
 		.help = "accepted, as in mergekit; changes nothing",	\
 	}
 
-/* Only the base is left: the result is its bytes. */
-static inline size_t task_unchanged(const struct method_args *args)
-{
-	return args->inputs == 1 ? args->base : METHOD_CHANGED;
-}
-
 static inline double task_density(const struct method_args *args, size_t i)
 {
 	return method_value(args, TASK_DENSITY, i);
