@@ -53,12 +53,16 @@ CFLAGS_avx2 := -mavx2 -mfma -mf16c
 CFLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma \
 	-mf16c -mprefer-vector-width=512
 
-LEVEL_SRC := core/kernels_tmpl.c $(wildcard core/methods/*.c)
+# Methods once more for each type that an imitation of mergekit rounds to.
+ROUNDINGS := f32 bf16 f16
+
+METHOD_SRC := $(wildcard core/methods/*.c)
 LIB_SRC := $(wildcard core/base/*.c) \
 	$(filter-out core/kernels_tmpl.c,$(wildcard core/*.c)) \
 	$(wildcard cache/*.c) $(filter-out fs/main.c,$(wildcard fs/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) \
-	$(foreach l,$(LEVELS),$(LEVEL_SRC:%.c=$B/%.$l.o))
+	$(foreach l,$(LEVELS),$B/core/kernels_tmpl.$l.o \
+	$(foreach r,$(ROUNDINGS),$(METHOD_SRC:%.c=$B/%.$l.$r.o)))
 
 PROGRAM := $(if $(SAN),$B/llmergefs,llmergefs)
 
@@ -81,14 +85,16 @@ $B/%.o: %.c | packages
 	$(call note,CC)
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
+# $(call level_rule,level,suffix,defines)
 define level_rule
-$B/%.$1.o: %.c | packages
+$B/%.$1$2.o: %.c | packages
 	@mkdir -p $$(@D)
 	$$(call note,CC)
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) $(LEVEL_CFLAGS) $(CFLAGS_$1) \
-		-DCPU_LEVEL=$1 -c -o $$@ $$<
+		-DCPU_LEVEL=$1 $3 -c -o $$@ $$<
 endef
-$(foreach l,$(LEVELS),$(eval $(call level_rule,$l)))
+$(foreach l,$(LEVELS),$(eval $(call level_rule,$l)) \
+	$(foreach r,$(ROUNDINGS),$(eval $(call level_rule,$l,.$r,-DROUNDING=$r))))
 
 packages:
 	@test -n "$(PKG_LIBS)" || \
@@ -183,11 +189,11 @@ lint-layers: all
 lint-cppcheck:
 	cppcheck -q -j 2 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --error-exitcode=1 --suppressions-list=.cppcheck \
-		-I. -D__x86_64__ -DCPU_LEVEL=baseline $(C_FILES)
+		-I. -D__x86_64__ -DCPU_LEVEL=baseline -DROUNDING=f32 $(C_FILES)
 
 lint-tidy: | packages
 	@mkdir -p $B
-	@printf '%s\n' -I$(CURDIR) $(CPPFLAGS) -std=gnu11 -DCPU_LEVEL=baseline \
+	@printf '%s\n' -I$(CURDIR) $(CPPFLAGS) -std=gnu11 -DCPU_LEVEL=baseline -DROUNDING=f32 \
 		-include $(CURDIR)/tests/lint/fail.h >$B/compile_flags.txt
 	printf '%s\n' $(filter-out core/base/error.c,$(C_FILES)) | xargs -P 2 -n 4 clang-tidy --quiet -p $B
 
@@ -196,7 +202,7 @@ ANALYZER_OFF := -Wno-analyzer-malloc-leak \
 	-Wno-analyzer-use-of-uninitialized-value
 
 lint-analyzer:
-	@$(MAKE) --no-print-directory CC=gcc B=build/analyzer LEVELS=baseline \
+	@$(MAKE) --no-print-directory CC=gcc B=build/analyzer LEVELS=baseline ROUNDINGS=f32 \
 		OPT="-O1 -fanalyzer $(ANALYZER_OFF)" build/analyzer/libllmergefs.a \
 		build/analyzer/fs/main.o
 

@@ -101,7 +101,8 @@ int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
 	if (job->kind == JOB_COPY) {
 		rc = copy_bytes(job, off, len, out, err);
 	} else {
-		making.method = method_for_level(job->method, level);
+		making.method =
+			method_variant(job->method, level, job->rounding);
 		feed.ctx = &making;
 		rc = make_bytes(&making, err);
 	}

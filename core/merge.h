@@ -37,6 +37,7 @@ struct job {
 	uint64_t elements;
 	uint64_t size;			   /* bytes */
 	const struct merge_method *method; /* NULL: JOB_COPY */
+	enum rounding rounding;		   /* of its variant */
 	struct method_args args;
 	const struct job_input *inputs; /* args.inputs of them */
 	size_t state_size;		/* 0: needs no state */
@@ -78,9 +79,10 @@ int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
 
 /*
  * Cache keys: all that the bytes depend on. The state's: method name and
- * version, the options with in_state set, shape, which input is the base, and
- * each input's identity, offset, dtype and rounding; for methods that draw also
- * seed, name and positions. The tensor's: the same with all options and the
+ * version, arithmetic, semantics, the options with in_state set, shape, which
+ * input is the base (or the origin of which), and each input's identity,
+ * offset, dtype and rounding; for methods that draw also seed, name and
+ * positions, or the streams. The tensor's: the same with all options and the
  * output dtype. May read sources (their identity).
  */
 int merge_state_key(const struct job *job, struct hash128 *key,

@@ -103,6 +103,41 @@ static void write_option(struct key_text *out, const struct job *job,
 	key_text_add(out, "\n");
 }
 
+/* Nothing for what every recipe had before there was a choice. */
+static void write_manner(struct key_text *out, const struct job *job)
+{
+	static const char *const roundings[] = {
+#define ROUNDING_NAME(name) #name,
+		ROUNDINGS(ROUNDING_NAME)
+#undef ROUNDING_NAME
+	};
+
+	if (job->args.arithmetic != ARITHMETIC_FLOAT32) {
+		key_text_add(out, "arithmetic ");
+		key_text_u64(out, job->args.arithmetic);
+		key_text_add(out, " ");
+		key_text_add(out, roundings[job->rounding]);
+		key_text_add(out, "\n");
+	}
+	if (job->args.semantics != SEMANTICS_MERGEKIT) {
+		key_text_add(out, "semantics ");
+		key_text_u64(out, job->args.semantics);
+		key_text_add(out, "\n");
+	}
+}
+
+static void write_origins(struct key_text *out, const struct job *job)
+{
+	if (!job->args.origins)
+		return;
+	key_text_add(out, "origins");
+	for (size_t i = 0; i < job->args.inputs; i++) {
+		key_text_add(out, " ");
+		key_text_u64(out, job->args.origins[i]);
+	}
+	key_text_add(out, "\n");
+}
+
 static void write_method(struct key_text *out, const struct job *job,
 			 struct key_kind kind)
 {
@@ -118,13 +153,30 @@ static void write_method(struct key_text *out, const struct job *job,
 		key_text_u64(out, job->args.base);
 		key_text_add(out, "\n");
 	}
+	write_origins(out, job);
+	write_manner(out, job);
 	for (size_t i = 0; i < method->options_count; i++)
 		if (!kind.state || method->options[i].in_state)
 			write_option(out, job, i);
 }
 
+static void write_streams(struct key_text *out, const struct job *job)
+{
+	key_text_add(out, "mt19937 ");
+	key_text_u64(out, job->args.seed);
+	for (size_t i = 0; i < job->args.inputs; i++) {
+		key_text_add(out, " ");
+		key_text_u64(out, job->args.streams[i]);
+	}
+	key_text_add(out, "\n");
+}
+
 static void write_draws(struct key_text *out, const struct job *job)
 {
+	if (job->args.streams) {
+		write_streams(out, job);
+		return;
+	}
 	key_text_add(out, "seed ");
 	key_text_u64(out, job->args.seed);
 	key_text_add(out, "\npositions");

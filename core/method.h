@@ -11,10 +11,10 @@
  * nothing between calls; tile and rows cannot fail. Its output depends on its
  * arguments alone: not on the CPU, the thread, the cuts or the order of calls.
  *
- * A method is one file, core/methods/<name>.c, compiled once a CPU level (see
- * core/methods/body.h), and one row of METHODS. Options, counts and policies
- * are data: parsing, validation, help, docs, cache keys and the property tests
- * follow from the table.
+ * A method is one file, core/methods/<name>.c, compiled once for each CPU level
+ * and rounding (see core/methods/body.h), and one row of METHODS. Options,
+ *counts and policies are data: parsing, validation, help, docs, cache keys and
+ *the property tests follow from the table.
  */
 #ifndef LMFS_METHOD_H
 #define LMFS_METHOD_H
@@ -68,6 +68,38 @@ enum cpu_level {
 		CPU_LEVEL_COUNT
 };
 
+/*
+ * What a method rounds to after every operation that mergekit rounds after:
+ * nothing (binary32 it is), or the type that mergekit works in. As lower-case
+ * names, like those of the levels.
+ */
+#define ROUNDINGS(X) X(f32) X(bf16) X(f16)
+
+enum rounding {
+#define ROUNDING_ENUM(name) ROUNDING_##name,
+	ROUNDINGS(ROUNDING_ENUM)
+#undef ROUNDING_ENUM
+		ROUNDING_COUNT
+};
+
+/* llmergefs.arithmetic: whose operations and roundings a recipe asks for. */
+enum arithmetic {
+	ARITHMETIC_FLOAT32,	 /* binary32, rounded once, when stored */
+	ARITHMETIC_MERGEKIT,	 /* as mergekit 0.1.5, in the work type */
+	ARITHMETIC_MERGEKIT_014, /* as mergekit 0.1.4, in the work type */
+};
+
+/* llmergefs.semantics: where TIES and DARE are not what their papers say. */
+enum semantics { SEMANTICS_MERGEKIT, SEMANTICS_PAPER };
+
+/* llmergefs.rng: where random masks come from. */
+enum rng_kind {
+	RNG_COUNTER, /* core/rng.h: any element's by itself */
+	RNG_MT19937, /* core/mt19937.h: the stream of mergekit --random-seed */
+};
+
+#define RNG_NO_STREAM UINT64_MAX
+
 enum option_type { OPTION_FLOAT, OPTION_BOOL, OPTION_INT };
 enum option_scope { OPTION_GLOBAL, OPTION_PER_MODEL };
 
@@ -108,11 +140,22 @@ struct method_args {
 	uint64_t elements;    /* of the output and of each input */
 	uint64_t cols;	      /* last dimension; 1 for rank 0 */
 	uint64_t rows;	      /* first dimension; 1 for rank 0 */
+	/* [input]: of an input other than the base, the input that its task
+	 * vector starts from: the base, or a base of its own where the method
+	 * has own_bases. METHOD_NO_BASE: it is such a base, and no model. NULL:
+	 * the base, for all. */
+	const size_t *origins;
+	enum arithmetic arithmetic;
+	enum semantics semantics;
 	/* Keys of random masks (core/rng.h). */
+	enum rng_kind rng;
 	uint64_t seed;
 	const char *name;	   /* of the output tensor */
 	const uint32_t *positions; /* [input]: among the recipe's non-base
 				    * models, whether or not all are present */
+	/* [input]: where its draws begin in the stream of RNG_MT19937, one for
+	 * each element; RNG_NO_STREAM: it takes none. NULL: RNG_COUNTER. */
+	const uint64_t *streams;
 };
 
 static inline double method_value(const struct method_args *args, size_t option,
@@ -128,6 +171,9 @@ struct tile {
 	const float *const *in;
 	float *out;    /* NULL in a scan */
 	void *scratch; /* of rows_scratch bytes, the thread's own; else NULL */
+	/* [input]: the 32-bit numbers of its elements in the stream, NULL where
+	 * it takes none. NULL: RNG_COUNTER. */
+	const uint32_t *const *draws;
 };
 
 /*
@@ -167,7 +213,10 @@ struct merge_method {
 	bool base_has_options; /* per-model options are resolved for it, too */
 	size_t models_min, models_max; /* inputs other than a base */
 	enum method_missing missing;
-	bool draws; /* uses random masks: seed, name and positions count */
+	bool own_bases; /* a model may name a base of its own */
+	/* Whether an input takes a draw for each of its elements. NULL: none
+	 * does; else seed, name and positions (or streams) count. */
+	bool (*draws)(const struct method_args *args, size_t input);
 	const struct method_option *options;
 	size_t options_count;
 
@@ -202,9 +251,11 @@ const struct merge_method *method_at(size_t i);
 /* By name, NULL: none. */
 const struct merge_method *method_by_name(const char *name);
 
-/* The same method compiled for another level; all levels give the same bits. A
- * method that is not in the table (a test's own) is returned as it is. */
-const struct merge_method *method_for_level(const struct merge_method *method,
-					    enum cpu_level level);
+/* The same method compiled for a level and a rounding; all levels give the same
+ * bits. A method that is not in the table (a test's own) is returned as it is.
+ */
+const struct merge_method *method_variant(const struct merge_method *method,
+					  enum cpu_level level,
+					  enum rounding rounding);
 
 #endif

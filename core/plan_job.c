@@ -47,6 +47,17 @@ static int job_inputs(struct planner *planner, const struct draft *draft,
 	return inputs ? 0 : -ENOMEM;
 }
 
+/* What an imitation of mergekit rounds to. */
+static enum rounding draft_rounding(const struct planner *planner,
+				    const struct draft *draft)
+{
+	if (planner->recipe->arithmetic == ARITHMETIC_FLOAT32)
+		return ROUNDING_f32;
+	if (draft->work == DTYPE_BF16)
+		return ROUNDING_bf16;
+	return draft->work == DTYPE_F16 ? ROUNDING_f16 : ROUNDING_f32;
+}
+
 /* The output is input `keep`: its bytes, or its values in another type. */
 static int job_keep(struct planner *planner, const struct draft *draft,
 		    struct job *job)
@@ -70,6 +81,7 @@ static int job_merge(struct planner *planner, const struct draft *draft,
 
 	job->kind = method->rows ? JOB_ROWS : JOB_TILE;
 	job->method = method;
+	job->rounding = draft_rounding(planner, draft);
 	if (method->state_size)
 		job->state_size = method->state_size(&job->args);
 	return job_inputs(planner, draft, 0, job);

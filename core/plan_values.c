@@ -99,6 +99,8 @@ static struct method_args args_start(const struct planner *planner,
 		.cols = last_dimension(&draft->shape),
 		.rows = draft->shape.rank > 0 ? draft->shape.dim[0] : 1,
 		.seed = planner->recipe->seed,
+		.arithmetic = planner->recipe->arithmetic,
+		.semantics = planner->recipe->semantics,
 		.name = draft->target->name,
 	};
 }

@@ -58,6 +58,9 @@ struct recipe {
 	uint64_t pad_to_multiple_of;	  /* 0: not given */
 	const char *chat_template;	  /* "auto"; NULL: none */
 	uint64_t seed;			  /* llmergefs.seed, default 0 */
+	enum rng_kind rng;		  /* llmergefs.rng */
+	enum semantics semantics;	  /* llmergefs.semantics */
+	enum arithmetic arithmetic;	  /* llmergefs.arithmetic */
 	uint64_t shard_size; /* llmergefs.shard_size in bytes; 0: never split */
 	struct hash128 hash; /* of the canonical text: same in JSON and YAML */
 	struct arena *arena; /* owns all of it */

@@ -205,6 +205,73 @@ void recipe_read_chat_template(const struct reader *reader)
 		reader->recipe->chat_template = name;
 }
 
+static const char *const rng_names[] = {
+	[RNG_COUNTER] = "counter",
+	[RNG_MT19937] = "mt19937",
+};
+
+static const char *const semantics_names[] = {
+	[SEMANTICS_MERGEKIT] = "mergekit",
+	[SEMANTICS_PAPER] = "paper",
+};
+
+static const char *const arithmetic_names[] = {
+	[ARITHMETIC_FLOAT32] = "float32",
+	[ARITHMETIC_MERGEKIT] = "mergekit",
+	[ARITHMETIC_MERGEKIT_014] = "mergekit-0.1.4",
+};
+
+/* "a, b or c". */
+static void choice_text(const char *const *names, size_t count,
+			char text[NAMES_TEXT_MAX])
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < count && len < NAMES_TEXT_MAX; i++)
+		len += (size_t)snprintf(text + len, NAMES_TEXT_MAX - len,
+					"%s%s",
+					i == 0		 ? ""
+					: i == count - 1 ? " or "
+							 : ", ",
+					names[i]);
+}
+
+/* The place of a setting's value among `names`; 0 where it is not given, or
+ * (reported) is none of them. */
+static size_t read_choice(const struct reader *reader, const struct json *ours,
+			  const char *key, const char *const *names,
+			  size_t count)
+{
+	const struct json *value = json_given(ours, key);
+	char choices[NAMES_TEXT_MAX];
+
+	if (!value)
+		return 0;
+	for (size_t i = 0; value->type == JSON_STRING && i < count; i++)
+		if (strcmp(value->string, names[i]) == 0)
+			return i;
+	choice_text(names, count, choices);
+	reader_wrong(reader, EINVAL, where_at("llmergefs.%s", key).text,
+		     "must be %s", choices);
+	return 0;
+}
+
+/* How the numbers are made. */
+static void read_manner(const struct reader *reader, const struct json *ours)
+{
+	struct recipe *recipe = reader->recipe;
+
+	recipe->rng = (enum rng_kind)read_choice(reader, ours, "rng", rng_names,
+						 ARRAY_LEN(rng_names));
+	recipe->semantics = (enum semantics)read_choice(
+		reader, ours, "semantics", semantics_names,
+		ARRAY_LEN(semantics_names));
+	recipe->arithmetic = (enum arithmetic)read_choice(
+		reader, ours, "arithmetic", arithmetic_names,
+		ARRAY_LEN(arithmetic_names));
+}
+
 void recipe_read_ours(const struct reader *reader)
 {
 	struct recipe *recipe = reader->recipe;
@@ -214,6 +281,7 @@ void recipe_read_ours(const struct reader *reader)
 	const struct json *size = json_given(ours, "shard_size");
 
 	recipe->shard_size = RECIPE_SHARD_SIZE;
+	read_manner(reader, ours);
 	if (json_given(ours, "sweep"))
 		reader_wrong(reader, EINVAL, "llmergefs.sweep",
 			     "a point of a sweep cannot have a sweep");

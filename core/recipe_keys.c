@@ -331,6 +331,7 @@ static const struct level level_condition = {
 	.keys = (const char *const[]){ "filter", "value", NULL },
 };
 static const struct level level_ours = {
-	.keys = (const char *const[]){ "seed", "shard_size", "sweep", NULL },
+	.keys = (const char *const[]){ "seed", "rng", "semantics", "arithmetic",
+				       "shard_size", "sweep", NULL },
 	.ours = true,
 };

@@ -275,7 +275,7 @@ static int reduce(const struct job *job, enum cpu_level level,
 		  const struct scan *scan, void *state)
 {
 	const struct merge_method *method =
-		method_for_level(job->method, level);
+		method_variant(job->method, level, job->rounding);
 	AUTO_FREE void *scratch = NULL;
 	size_t size = 0;
 	struct error err;

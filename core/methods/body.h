@@ -1,11 +1,12 @@
 /*
  * What a method file starts from. Such a file is compiled once for every CPU
- * level, with CPU_LEVEL set to the level's name: all that it defines is static
- * but for its table row, whose symbol carries the level.
+ * level and rounding, with CPU_LEVEL and ROUNDING set to their names: all that
+ * it defines is static but for its table row, whose symbol carries both.
  *
  * The body of a method is written once, over the rounding step R(), which is
- * put around every operation that mergekit rounds to the work type after. Here
- * it is the identity: arithmetic is binary32, with one rounding at the store.
+ * put around every operation that mergekit rounds to the work type after. For
+ * f32 it is the identity: arithmetic is binary32, with one rounding at the
+ * store. For bf16 and f16 it gives the nearest value of that type.
  *
  * Rules for bodies: no libm but fabsf, fmaf, sqrtf and friends that are exact;
  * sums of floats over elements in LANES lanes (lane = flat index mod LANES),
@@ -23,19 +24,46 @@
 
 #define LANES 64
 
-#define METHOD_PASTE_(name, level) name##_##level
-#define METHOD_PASTE(name, level) METHOD_PASTE_(name, level)
-#define METHOD_SYMBOL(name) METHOD_PASTE(name##_method, CPU_LEVEL)
+#define METHOD_PASTE_(a, b) a##_##b
+#define METHOD_PASTE(a, b) METHOD_PASTE_(a, b)
+#define METHOD_SYMBOL(name) \
+	METHOD_PASTE(METHOD_PASTE(name##_method, CPU_LEVEL), ROUNDING)
 
 /* METHOD(linear) = { .name = "linear", ... }; at the end of the file. */
 #define METHOD(name)                                          \
 	extern const struct merge_method METHOD_SYMBOL(name); \
 	const struct merge_method METHOD_SYMBOL(name)
 
-static inline float R(float x)
+static inline float round_to_f32(float x)
 {
 	return x;
 }
+
+/* All NaNs are one: a state holds plain bytes. */
+static inline float round_to_bf16(float x)
+{
+	uint32_t bits = float_bits(x);
+	uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+
+	return isnan(x) ? (float)NAN : float_from_bits(rounded);
+}
+
+/* The unit of a binary16 below 2^-14 is 2^-24, that of a binary32 in [0.5, 1):
+ * the addition rounds to it. From 65520 on the nearest is infinity. */
+static inline float round_to_f16(float x)
+{
+	uint32_t bits = float_bits(x);
+	uint32_t sign = bits & 0x80000000u;
+	uint32_t size = bits & 0x7fffffffu;
+	uint32_t normal = (size + 0xfff + (size >> 13 & 1)) & 0xffffe000u;
+	float small = (float_from_bits(size) + 0.5f) - 0.5f;
+	uint32_t rounded = size < 0x38800000u ? float_bits(small) : normal;
+
+	rounded = size >= 0x477ff000u ? 0x7f800000u : rounded;
+	return isnan(x) ? (float)NAN : float_from_bits(rounded | sign);
+}
+
+#define R METHOD_PASTE(round_to, ROUNDING)
 
 /* For merge_method.unchanged: only the base is left, and its bytes are the
  * result. */

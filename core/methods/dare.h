@@ -50,7 +50,7 @@ static inline void dare_sparsify(const struct method_args *args,
 		delta[k] = R(delta[k] * factor);
 }
 
-static inline bool dare_is_sparse(const struct method_args *args, size_t i)
+static inline bool dare_draws(const struct method_args *args, size_t i)
 {
 	return i != args->base && task_density(args, i) < 1;
 }
@@ -60,7 +60,7 @@ static inline size_t dare_state_size(const struct method_args *args)
 	if (!task_rescales(args))
 		return 0;
 	for (size_t i = 0; i < args->inputs; i++)
-		if (dare_is_sparse(args, i))
+		if (dare_draws(args, i))
 			return args->inputs * sizeof(float);
 	return 0;
 }
@@ -78,7 +78,7 @@ static inline void dare_add(const struct method_args *args,
 	struct dare_sums *sums = partial;
 
 	for (size_t i = 0; i < args->inputs; i++) {
-		if (!dare_is_sparse(args, i))
+		if (!dare_draws(args, i))
 			continue;
 		task_delta(args, tile, i, delta);
 		sums[i].before += lanes_abs(delta, tile->count);
@@ -115,7 +115,7 @@ static inline int dare_reduce(const struct method_args *args,
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < args->inputs; i++)
-		if (dare_is_sparse(args, i))
+		if (dare_draws(args, i))
 			factors[i] = task_factor(sums[i].before, sums[i].after);
 	return 0;
 }

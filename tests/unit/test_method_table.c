@@ -163,7 +163,7 @@ static void counts_and_policies_are_mergekits(void **state)
 		assert_int_equal(m->models_min, contracts[i].min);
 		assert_true(m->models_max == contracts[i].max);
 		assert_int_equal(m->missing, contracts[i].missing);
-		assert_int_equal(m->draws, contracts[i].draws);
+		assert_int_equal(m->draws != NULL, contracts[i].draws);
 	}
 }
 
@@ -233,22 +233,25 @@ static void rows_are_whole(void **state)
 	assert_null(method_by_name(""));
 }
 
-/* Every level has a row of its own, equal in all but its functions. */
+/* Every level and rounding has a row of its own, equal in all but functions. */
 static void levels_have_all_methods(void **state)
 {
 	struct merge_method own = { .name = "linear" };
 
-	for (size_t l = 0; l < CPU_LEVEL_COUNT; l++)
+	for (size_t v = 1; v < CPU_LEVEL_COUNT * ROUNDING_COUNT; v++)
 		for (size_t i = 0; i < method_count(); i++) {
-			const struct merge_method *m = method_for_level(
-				method_at(i), (enum cpu_level)l);
+			const struct merge_method *m = method_variant(
+				method_at(i),
+				(enum cpu_level)(v / ROUNDING_COUNT),
+				(enum rounding)(v % ROUNDING_COUNT));
 
 			assert_string_equal(m->name, method_at(i)->name);
 			assert_int_equal(m->version, method_at(i)->version);
-			assert_true(l == 0 || m->tile != method_at(i)->tile ||
+			assert_true(m->tile != method_at(i)->tile ||
 				    m->rows != method_at(i)->rows);
 		}
-	assert_ptr_equal(method_for_level(&own, CPU_LEVEL_baseline), &own);
+	assert_ptr_equal(
+		method_variant(&own, CPU_LEVEL_baseline, ROUNDING_bf16), &own);
 }
 
 static struct method_args args_of(const double *values, size_t inputs,
