@@ -82,6 +82,8 @@ static void write_models(FILE *out, const struct plan *plan,
 		if (recipe->has_base &&
 		    model_ref_equal(&recipe->base, &model->ref))
 			fputs(" (base)", out);
+		if (recipe_own_base_text(recipe, &model->ref).text[0])
+			fputs(" (base of a model's own)", out);
 		fputc('\n', out);
 	}
 }

@@ -72,13 +72,15 @@ static int write_inputs(struct key_text *out, const struct job *job,
 	return 0;
 }
 
-/* A base's values of options that it does not take mean nothing. */
+/* Values of options that a base does not take mean nothing. */
 static bool takes_option(const struct job *job,
 			 const struct method_option *option, size_t input)
 {
 	if (option->scope == OPTION_GLOBAL)
 		return input == 0;
-	return input != job->args.base || job->method->base_has_options;
+	if (input == job->args.base)
+		return job->method->base_has_options;
+	return method_is_model(&job->args, input);
 }
 
 static void write_value(struct key_text *out, double value)
@@ -181,7 +183,7 @@ static void write_draws(struct key_text *out, const struct job *job)
 	key_text_u64(out, job->args.seed);
 	key_text_add(out, "\npositions");
 	for (size_t i = 0; i < job->args.inputs; i++) {
-		if (i == job->args.base)
+		if (!method_is_model(&job->args, i))
 			continue;
 		key_text_add(out, " ");
 		key_text_u64(out, job->args.positions[i]);

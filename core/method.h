@@ -13,8 +13,8 @@
  *
  * A method is one file, core/methods/<name>.c, compiled once for each CPU level
  * and rounding (see core/methods/body.h), and one row of METHODS. Options,
- *counts and policies are data: parsing, validation, help, docs, cache keys and
- *the property tests follow from the table.
+ * counts and policies are data: parsing, validation, help, docs, cache keys and
+ * the property tests follow from the table.
  */
 #ifndef LMFS_METHOD_H
 #define LMFS_METHOD_H
@@ -142,7 +142,8 @@ struct method_args {
 	uint64_t rows;	      /* first dimension; 1 for rank 0 */
 	/* [input]: of an input other than the base, the input that its task
 	 * vector starts from: the base, or a base of its own where the method
-	 * has own_bases. METHOD_NO_BASE: it is such a base, and no model. NULL:
+	 * has own_bases (another model may be it, too). METHOD_NO_BASE: it is
+	 * the base, or only such a base, which comes after all models. NULL:
 	 * the base, for all. */
 	const size_t *origins;
 	enum arithmetic arithmetic;
@@ -162,6 +163,19 @@ static inline double method_value(const struct method_args *args, size_t option,
 				  size_t input)
 {
 	return args->values[option * args->inputs + input];
+}
+
+/* Not the base, and no base of a model's own: it has a task vector. */
+static inline bool method_is_model(const struct method_args *args, size_t input)
+{
+	return input != args->base &&
+	       (!args->origins || args->origins[input] != METHOD_NO_BASE);
+}
+
+/* The input that a model's task vector starts from. */
+static inline size_t method_origin(const struct method_args *args, size_t input)
+{
+	return args->origins ? args->origins[input] : args->base;
 }
 
 /* A run of elements: `in[i]` are those of input i. 64-byte aligned. */

@@ -46,6 +46,44 @@ static const struct model *model_open(struct planner *planner,
 	return model && model_note(planner, model) ? model : NULL;
 }
 
+/* Open the bases of a slice's sources' own; NULL where one is missing or bad
+ * (reported). */
+static const struct model *const *slice_own_bases(struct planner *planner,
+						  const struct slice *slice)
+{
+	const struct model **models = arena_alloc(
+		planner->plan->arena, slice->count, sizeof(*models));
+	bool ok = models != NULL;
+
+	for (size_t i = 0; models && i < slice->count; i++) {
+		const struct slice_source *source = &slice->sources[i];
+
+		if (!source->has_own_base)
+			continue;
+		models[i] = model_open(
+			planner, &source->own_base,
+			where_at("%s.llmergefs.base_model", source->path).text);
+		ok &= models[i] != NULL;
+	}
+	return ok ? models : NULL;
+}
+
+static bool own_bases_open(struct planner *planner)
+{
+	const struct recipe *recipe = planner->recipe;
+	const struct model *const **models = arena_alloc(
+		planner->plan->arena, recipe->slices_count, sizeof(*models));
+	bool ok = models != NULL;
+
+	planner->merged_count = planner->all_count;
+	for (size_t i = 0; models && i < recipe->slices_count; i++) {
+		models[i] = slice_own_bases(planner, &recipe->slices[i]);
+		ok &= models[i] != NULL;
+	}
+	planner->own_bases = models;
+	return ok;
+}
+
 /* Open the models of one slice; NULL where one is missing or bad (reported). */
 static const struct model *const *slice_models(struct planner *planner,
 					       const struct slice *slice)
@@ -81,18 +119,19 @@ static bool models_open(struct planner *planner)
 		ok &= model_open(planner, &recipe->tokenizer_model,
 				 "tokenizer") != NULL;
 	planner->models = models;
+	ok &= own_bases_open(planner);
 	return ok && planner->plan->donor;
 }
 
-/* Every model of the recipe has what the donor has, by `same`. */
-static bool all_same(struct planner *planner, const char *field,
+/* The first `count` models have what the donor has, by `same`. */
+static bool all_same(struct planner *planner, size_t count, const char *field,
 		     int (*same)(const struct model *a, const struct model *b,
 				 struct error *err))
 {
 	const struct model *donor = planner->plan->donor;
 	bool ok = true;
 
-	for (size_t i = 0; i < planner->all_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const struct model *model = planner->all[i];
 		struct error err = { 0 };
 		int rc = model == donor ? 0 : same(donor, model, &err);
@@ -115,10 +154,11 @@ static void vocabulary_check(struct planner *planner)
 	int rc;
 
 	if (recipe->chat_template)
-		all_same(planner, "chat_template", chat_template_same);
+		all_same(planner, planner->merged_count, "chat_template",
+			 chat_template_same);
 	if (!recipe->tokenizer_source)
 		return;
-	if (!all_same(planner, "tokenizer", tokenizer_same))
+	if (!all_same(planner, planner->all_count, "tokenizer", tokenizer_same))
 		return;
 	rc = tokenizer_count(planner->plan->donor, &count, &err);
 	if (rc == 0 && recipe->pad_to_multiple_of > 0 &&
@@ -198,12 +238,12 @@ static int dropped_find(struct planner *planner)
 	if (!planner->recipe->whole_models &&
 	    templates_make(plan->donor, &templates) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < planner->all_count; i++)
+	for (size_t i = 0; i < planner->merged_count; i++)
 		total += planner->all[i]->count;
 	names = arena_alloc(plan->arena, total, sizeof(*names));
 	if (!names)
 		return -ENOMEM;
-	for (size_t i = 0; i < planner->all_count; i++)
+	for (size_t i = 0; i < planner->merged_count; i++)
 		dropped_add(plan, planner->all[i], &templates, names, &count);
 	qsort(names, count, sizeof(*names), by_text);
 	for (size_t i = 0; i < count; i++)

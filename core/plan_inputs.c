@@ -281,12 +281,19 @@ int plan_inputs(struct planner *planner, const struct target *target,
 	*make = false;
 	draft->target = target;
 	draft->count = 0;
+	draft->has_origins = false;
 	draft->base = METHOD_NO_BASE;
 	draft->keep = METHOD_CHANGED;
 	rc = draft_gather(planner, draft, &own);
+	draft->models = draft->count;
 	if (rc < 0 || own == 0)
 		return rc;
 	warn_untied(planner, draft);
-	*make = draft_complete(planner, draft) && draft_shape(planner, draft);
-	return 0;
+	if (!draft_complete(planner, draft))
+		return 0;
+	*make = true;
+	if (draft->keep == METHOD_CHANGED)
+		rc = plan_origins(planner, draft, make);
+	*make = *make && draft_shape(planner, draft);
+	return rc;
 }

@@ -6,12 +6,13 @@
 
 #include <errno.h>
 
-/* `models:`: one source has as many layers of each kind as the donor. */
-static bool layers_fit(struct planner *planner, size_t source)
+/* `models:`: the model of one source, or its base, has as many layers of each
+ * kind as the donor. */
+static bool layers_fit(struct planner *planner, size_t source,
+		       const struct model *model)
 {
 	const struct recipe *recipe = planner->recipe;
 	const struct model *donor = planner->plan->donor;
-	const struct model *model = planner->models[0][source];
 	const char *path = recipe->slices[0].sources[source].path;
 	size_t shared = 0;
 	bool ok = true;
@@ -42,14 +43,12 @@ static bool layers_fit(struct planner *planner, size_t source)
 	return false;
 }
 
-/* `slices:`: a layer range lies within its model. */
-static bool range_fits(struct planner *planner, size_t slice, size_t source,
-		       const char *prefix)
+/* `slices:`: a layer range lies within the model of its source, or its base. */
+static bool range_fits(struct planner *planner, const struct slice_source *from,
+		       const struct model *model)
 {
 	const struct recipe *recipe = planner->recipe;
-	const struct slice_source *from =
-		&recipe->slices[slice].sources[source];
-	const struct model *model = planner->models[slice][source];
+	const char *prefix = planner->plan->donor->spans[0].prefix;
 	size_t layers = model_layers(model, prefix, strlen(prefix));
 
 	if (from->end <= layers)
@@ -89,14 +88,20 @@ static bool kinds_fit(struct planner *planner)
 static bool ranges_fit(struct planner *planner)
 {
 	const struct recipe *recipe = planner->recipe;
-	const struct model *donor = planner->plan->donor;
 	bool ok = true;
 
 	if (!kinds_fit(planner))
 		return false;
 	for (size_t i = 0; i < recipe->slices_count; i++)
-		for (size_t j = 0; j < recipe->slices[i].count; j++)
-			ok &= range_fits(planner, i, j, donor->spans[0].prefix);
+		for (size_t j = 0; j < recipe->slices[i].count; j++) {
+			const struct slice_source *source =
+				&recipe->slices[i].sources[j];
+			const struct model *own = planner->own_bases[i][j];
+
+			ok &= range_fits(planner, source,
+					 planner->models[i][j]);
+			ok &= !own || range_fits(planner, source, own);
+		}
 	return ok;
 }
 
@@ -127,7 +132,11 @@ bool plan_layers_fit(struct planner *planner)
 	warn_types(planner);
 	if (!planner->recipe->whole_models)
 		return ranges_fit(planner);
-	for (size_t i = 0; i < planner->recipe->slices[0].count; i++)
-		ok &= layers_fit(planner, i);
+	for (size_t i = 0; i < planner->recipe->slices[0].count; i++) {
+		const struct model *own = planner->own_bases[0][i];
+
+		ok &= layers_fit(planner, i, planner->models[0][i]);
+		ok &= !own || layers_fit(planner, i, own);
+	}
 	return ok;
 }

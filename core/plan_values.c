@@ -74,7 +74,7 @@ static int resolve_option(struct planner *planner, const struct draft *draft,
 		int rc;
 
 		values[i] = option->fallback;
-		if (i == draft->base && !base_too)
+		if (i >= draft->models || (i == draft->base && !base_too))
 			continue;
 		rc = resolve_input(planner, draft, option, i, &values[i]);
 		if (rc < 0)
@@ -115,12 +115,29 @@ static const uint32_t *positions_of(struct planner *planner,
 			      ? SIZE_MAX
 			      : draft->sources[draft->base];
 
-	for (size_t i = 0; positions && i < draft->count; i++) {
+	for (size_t i = 0; positions && i < draft->models; i++) {
 		size_t source = draft->sources[i];
 
 		positions[i] = (uint32_t)(source - (source > base));
 	}
 	return positions;
+}
+
+/* draft->origins, where they are not all the base: 0 or -ENOMEM. */
+static int args_origins(struct planner *planner, const struct draft *draft,
+			struct method_args *args)
+{
+	size_t *origins;
+
+	if (!draft->has_origins)
+		return 0;
+	origins = arena_alloc(planner->plan->arena, draft->count,
+			      sizeof(*origins));
+	if (!origins)
+		return -ENOMEM;
+	memcpy(origins, draft->origins, draft->count * sizeof(*origins));
+	args->origins = origins;
+	return 0;
 }
 
 /* The arguments of the recipe's method; problems with values are said. */
@@ -135,7 +152,8 @@ static int args_merge(struct planner *planner, const struct draft *draft,
 	*args = args_start(planner, draft);
 	args->values = values;
 	args->positions = positions_of(planner, draft);
-	if (!values || !args->positions)
+	if (!values || !args->positions ||
+	    args_origins(planner, draft, args) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < method->options_count; i++) {
 		int rc = resolve_option(planner, draft, &method->options[i],

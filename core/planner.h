@@ -1,9 +1,10 @@
 /*
  * A plan in the making. plan.c opens the models, plan_layers.c looks at their
  * layers, plan_targets.c says which tensors there are, plan_inputs.c finds what
- * each is made of, plan_values.c by which values, plan_job.c makes the job.
- * Problems with tensors go to the tally, all others to the report; planning
- * goes on, so that all are said at once.
+ * each is made of, plan_origins.c what models with bases of their own start
+ * from, plan_values.c by which values, plan_job.c makes the job. Problems with
+ * tensors go to the tally, all others to the report; planning goes on, so that
+ * all are said at once.
  */
 #ifndef LMFS_PLANNER_H
 #define LMFS_PLANNER_H
@@ -19,8 +20,12 @@ struct planner {
 	struct report *report;
 	struct plan *plan;
 	const struct model *const *const *models; /* [slice][source] */
-	const struct model **all; /* every model of the recipe, once */
-	size_t all_count;
+	/* [slice][source]; NULL: it has no base of its own */
+	const struct model *const *const *own_bases;
+	/* Every model of the recipe, once; those that are only bases of others'
+	 * own come last, from `merged_count` on. */
+	const struct model **all;
+	size_t all_count, merged_count;
 	struct tally tally;
 	size_t capacity; /* of plan->jobs */
 };
@@ -39,12 +44,16 @@ struct target {
 	uint64_t offset;
 };
 
-/* The inputs of a target that are there, in config order. */
+/* The inputs of a target that are there, in config order, and after them what
+ * is only a base of some model's own. */
 struct draft {
 	const struct target *target;
-	size_t count;
+	size_t count, models; /* of all; of those that are sources */
 	const struct tensor *tensors[METHOD_INPUTS_MAX];
-	size_t sources[METHOD_INPUTS_MAX]; /* [i]: index in the slice */
+	/* [i]: index in the slice; of an own base: of whose it is first */
+	size_t sources[METHOD_INPUTS_MAX];
+	size_t origins[METHOD_INPUTS_MAX]; /* as in method_args */
+	bool has_origins;		   /* some model's is not the base */
 	size_t base;   /* index of the base among them, or METHOD_NO_BASE */
 	bool has_base; /* the method uses one, whether or not it is there */
 	size_t keep;   /* the input that is the result, METHOD_CHANGED: none */
@@ -71,9 +80,11 @@ static inline const struct model *target_model(const struct planner *planner,
 static inline const char *draft_model_text(const struct planner *planner,
 					   const struct draft *draft, size_t i)
 {
-	return target_slice(planner, draft->target)
-		->sources[draft->sources[i]]
-		.model.text;
+	const struct slice_source *source =
+		&target_slice(planner, draft->target)
+			 ->sources[draft->sources[i]];
+
+	return i < draft->models ? source->model.text : source->own_base.text;
 }
 
 /* The subject of a sentence about this tensor; code 0: a warning. */
@@ -102,6 +113,13 @@ int plan_targets(struct planner *planner);
  */
 int plan_inputs(struct planner *planner, const struct target *target,
 		struct draft *draft, bool *make);
+
+/*
+ * Find what each model's task vector starts from: bases of their own become
+ * inputs, unless they are there already. False (said): one lacks the tensor. 0
+ * or -ENOMEM.
+ */
+int plan_origins(struct planner *planner, struct draft *draft, bool *found);
 
 /*
  * The arguments of the recipe's method, and in draft->keep whether it leaves

@@ -68,6 +68,51 @@ struct recipe *recipe_make(const struct recipe_origin *origin,
 	return report->errors == errors ? TAKE(recipe) : NULL;
 }
 
+/* Whether a source of a slice up to this one has the same model, with the same
+ * base of its own. */
+static bool is_repeated(const struct recipe *recipe, size_t slice,
+			size_t source)
+{
+	const struct slice_source *of = &recipe->slices[slice].sources[source];
+
+	for (size_t i = 0; i < slice; i++)
+		for (size_t j = 0; j < recipe->slices[i].count; j++) {
+			const struct slice_source *other =
+				&recipe->slices[i].sources[j];
+
+			if (other->has_own_base &&
+			    model_ref_equal(&other->model, &of->model) &&
+			    model_ref_equal(&other->own_base, &of->own_base))
+				return true;
+		}
+	return false;
+}
+
+struct where recipe_own_base_text(const struct recipe *recipe,
+				  const struct model_ref *model)
+{
+	const char *first = NULL;
+	size_t more = 0;
+
+	for (size_t i = 0; i < recipe->slices_count; i++)
+		for (size_t j = 0; j < recipe->slices[i].count; j++) {
+			const struct slice_source *source =
+				&recipe->slices[i].sources[j];
+
+			if (!source->has_own_base ||
+			    !model_ref_equal(&source->own_base, model) ||
+			    is_repeated(recipe, i, j))
+				continue;
+			more += first != NULL;
+			first = first ? first : source->model.text;
+		}
+	if (!first)
+		return where_at("%s", "");
+	if (!more)
+		return where_at(", the base of %s", first);
+	return where_at(", the base of %s and %zu more", first, more);
+}
+
 void recipe_close(struct recipe *recipe)
 {
 	if (recipe)

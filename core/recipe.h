@@ -7,6 +7,9 @@
  * expands it the same way); base_model is appended last to it where it is set
  * and not listed.
  *
+ * A source may name a base of its own, for its task vector alone; its layers
+ * have the source's range.
+ *
  * Unknown keys are warnings with file and path (mergekit ignores them), with a
  * "did you mean" where one is near, or where the key stands one level off.
  */
@@ -18,6 +21,7 @@
 #include "core/json.h"
 #include "core/method.h"
 #include "core/model.h"
+#include "core/where.h"
 
 #define RECIPE_TEXT_MAX (16u << 20)
 #define RECIPE_SHARD_SIZE 5000000000u
@@ -27,6 +31,8 @@ struct slice_source {
 	const struct json *parameters; /* NULL: none */
 	bool has_range;		       /* a `slices:` recipe */
 	uint64_t begin, end;	       /* layer_range: [begin, end) */
+	bool has_own_base;	       /* llmergefs.base_model of the source: */
+	struct model_ref own_base;     /* its task vector starts there */
 	char *path; /* "models[1]", "slices[0].sources[1]", for sentences */
 };
 
@@ -82,6 +88,11 @@ static inline void recipe_auto_close(struct recipe *const *recipe)
 	recipe_close(*recipe);
 }
 #define AUTO_RECIPE AUTO(recipe_auto_close)
+
+/* ", the base of ./a and 2 more", where models have this one for a base of
+ * their own; else "". */
+struct where recipe_own_base_text(const struct recipe *recipe,
+				  const struct model_ref *model);
 
 /* 5000000000, "5GB", "500MB", "1.5B" (K, M, B, G as mergekit: powers of 1000),
  * for llmergefs.shard_size and the command line. False: not a size. */

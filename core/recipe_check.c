@@ -72,6 +72,82 @@ static bool check_base(const struct check *check)
 	return false;
 }
 
+/* The methods in which a model may have a base of its own. */
+static struct where own_base_methods(void)
+{
+	struct where names = where_at("%s", "");
+
+	for (size_t i = 0; i < method_count(); i++) {
+		struct where before = names;
+
+		if (method_at(i)->own_bases)
+			names = where_at("%s%s%s", before.text,
+					 before.text[0] ? ", " : "",
+					 method_at(i)->name);
+	}
+	return names;
+}
+
+/* What is wrong with a source's base of its own. */
+static void check_own_base(const struct check *check, size_t i)
+{
+	const struct merge_method *method = check->recipe->method;
+	const struct slice_source *source = &check->slice->sources[i];
+	const char *path = check->recipe->path;
+
+	if (!method->own_bases)
+		report_error(check->report, EINVAL,
+			     "%s: %s.llmergefs.base_model: %s has no use for a "
+			     "base of %s's own; it takes one in %s",
+			     path, source->path, method->name,
+			     source->model.text, own_base_methods().text);
+	else if (i == recipe_base_index(check->recipe, check->slice))
+		report_error(check->report, EINVAL,
+			     "%s: %s.llmergefs.base_model: %s is the recipe's "
+			     "base_model and has no task vector; take the key "
+			     "away",
+			     path, source->path, source->model.text);
+	else if (model_ref_equal(&source->model, &source->own_base))
+		report_error(check->report, EINVAL,
+			     "%s: %s.llmergefs.base_model: %s names itself, so "
+			     "that its task vector would be 0; name the model "
+			     "that it was made from",
+			     path, source->path, source->model.text);
+}
+
+/* Whether one of the sources before it has this model and these layers. */
+static bool is_counted(const struct slice *slice, size_t i)
+{
+	const struct slice_source *source = &slice->sources[i];
+
+	for (size_t j = 0; j < i; j++)
+		if (slice->sources[j].has_own_base &&
+		    slice->sources[j].begin == source->begin &&
+		    model_ref_equal(&slice->sources[j].own_base,
+				    &source->own_base))
+			return true;
+	return false;
+}
+
+static void check_own_bases(const struct check *check)
+{
+	const struct slice *slice = check->slice;
+	size_t inputs = slice->count;
+
+	for (size_t i = 0; i < slice->count; i++) {
+		if (!slice->sources[i].has_own_base)
+			continue;
+		check_own_base(check, i);
+		inputs += !is_counted(slice, i);
+	}
+	if (inputs > METHOD_INPUTS_MAX)
+		report_error(check->report, EINVAL,
+			     "%s: %s: %zu models with their own bases; at most "
+			     "%d",
+			     check->recipe->path, check->place.text, inputs,
+			     METHOD_INPUTS_MAX);
+}
+
 /* "exactly 2 models", "at least 1 model". */
 static struct where count_text(size_t min, size_t max)
 {
@@ -199,6 +275,7 @@ void recipe_check(const struct recipe *recipe, struct report *report)
 		check_duplicates(&check);
 		if (check_base(&check))
 			check_count(&check);
+		check_own_bases(&check);
 		check_lengths(&check);
 		check_required(&check);
 	}

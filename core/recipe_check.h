@@ -1,7 +1,8 @@
 /*
  * The rules of a parsed recipe that need no model: how many inputs the method
- * takes, the base among them, no model twice, slices of one length, required
- * parameters given somewhere. Every breach goes to the report.
+ * takes, the base among them, no model twice, bases of models' own where they
+ * mean something, slices of one length, required parameters given somewhere.
+ * Every breach goes to the report.
  */
 #ifndef LMFS_RECIPE_CHECK_H
 #define LMFS_RECIPE_CHECK_H

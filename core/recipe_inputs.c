@@ -34,11 +34,29 @@ static void read_range(const struct reader *reader, const struct json *source,
 		out->has_range = true;
 }
 
+/* llmergefs.base_model of a source; false (reported): something is wrong. */
+static bool read_own_base(const struct reader *reader,
+			  const struct json *source, const char *where,
+			  struct slice_source *out)
+{
+	struct where place = where_at("%s.llmergefs", where);
+	const struct json *ours = reader_typed(reader, source, "llmergefs",
+					       JSON_OBJECT, place.text);
+	const struct json *base = json_given(ours, "base_model");
+
+	place = where_at("%s.llmergefs.base_model", where);
+	if (base)
+		out->has_own_base =
+			reader_ref(reader, base, place.text, &out->own_base);
+	return !base || out->has_own_base;
+}
+
 static bool read_input(const struct reader *reader, const struct json *value,
 		       const char *where, struct slice_source *out)
 {
 	struct where inner = where_at("%s.", where);
 	const struct json *model = json_member(value, "model");
+	bool own_ok;
 
 	out->path = arena_strdup(reader->recipe->arena, where);
 	if (!out->path) {
@@ -52,9 +70,11 @@ static bool read_input(const struct reader *reader, const struct json *value,
 		return false;
 	}
 	out->parameters = reader_parameters(reader, value, inner.text);
+	own_ok = read_own_base(reader, value, where, out);
 	inner = where_at("%s.model", where);
 	if (model)
-		return reader_ref(reader, model, inner.text, &out->model);
+		return reader_ref(reader, model, inner.text, &out->model) &&
+		       own_ok;
 	reader_wrong(reader, EINVAL, inner.text, "missing");
 	return false;
 }

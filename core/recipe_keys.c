@@ -3,27 +3,13 @@
 #include <errno.h>
 
 #include "core/near.h"
+#include "core/recipe_levels.h"
 #include "core/where.h"
-
-struct dead_key {
-	const char *name;
-	const char *why;
-};
-
-struct level {
-	const char *const *keys;     /* up to a NULL */
-	const struct dead_key *dead; /* up to a NULL name */
-	bool has_parameters; /* parameters of the method may stand below it */
-	bool ours;	     /* an unknown key is an error */
-};
 
 struct walk {
 	const struct recipe *recipe;
 	struct report *report;
 };
-
-static const struct level level_top, level_model, level_slice, level_source,
-	level_tokenizer, level_ref, level_path, level_condition, level_ours;
 
 static bool key_listed(const char *const *keys, const char *key)
 {
@@ -81,7 +67,8 @@ static struct where hint(const struct walk *walk, const struct level *level,
 				option->name);
 	if (best)
 		return where_at("; did you mean \"%s\"?", best);
-	if (level != &level_top && key_listed(level_top.keys, key))
+	if (level != &recipe_level_top &&
+	    key_listed(recipe_level_top.keys, key))
 		return where_at("; it belongs at the top of the recipe");
 	return where_at("%s", "");
 }
@@ -123,12 +110,12 @@ static void check_conditions(const struct walk *walk,
 {
 	struct where inner = where_at("%s.", where);
 
-	check_keys(walk, &level_condition, setting, inner.text);
+	check_keys(walk, &recipe_level_condition, setting, inner.text);
 	if (setting->type != JSON_ARRAY)
 		return;
 	for (size_t i = 0; i < setting->count; i++) {
 		inner = where_at("%s[%zu].", where, i);
-		check_keys(walk, &level_condition, setting->items[i],
+		check_keys(walk, &recipe_level_condition, setting->items[i],
 			   inner.text);
 	}
 }
@@ -151,7 +138,7 @@ static struct where parameter_hint(const struct merge_method *method,
 
 	if (option)
 		return where_at("; did you mean \"%s\"?", option->name);
-	if (key_listed(level_top.keys, key))
+	if (key_listed(recipe_level_top.keys, key))
 		return where_at("; it belongs at the top of the recipe");
 	return where_at("%s", "");
 }
@@ -197,17 +184,20 @@ static void check_parameters(const struct walk *walk, const struct json *parent,
 	}
 }
 
+/* `where` ends with a dot, or is empty. */
 static void check_ref(const struct walk *walk, const struct json *parent,
 		      const char *where, const char *key)
 {
 	const struct json *ref = json_member(parent, key);
 	struct where inner = where_at("%s%s.", where, key);
 
-	check_keys(walk, &level_ref, ref, inner.text);
+	check_keys(walk, &recipe_level_ref, ref, inner.text);
 	inner = where_at("%s%s.model.", where, key);
-	check_keys(walk, &level_path, json_member(ref, "model"), inner.text);
+	check_keys(walk, &recipe_level_path, json_member(ref, "model"),
+		   inner.text);
 	inner = where_at("%s%s.lora.", where, key);
-	check_keys(walk, &level_path, json_member(ref, "lora"), inner.text);
+	check_keys(walk, &recipe_level_path, json_member(ref, "lora"),
+		   inner.text);
 }
 
 /* A list of inputs: `models`, or the `sources` of a slice. */
@@ -217,11 +207,16 @@ static void check_inputs(const struct walk *walk, const struct level *level,
 	if (!list || list->type != JSON_ARRAY)
 		return;
 	for (size_t i = 0; i < list->count; i++) {
+		const struct json *ours =
+			json_member(list->items[i], "llmergefs");
 		struct where inner = where_at("%s[%zu].", where, i);
 
 		check_keys(walk, level, list->items[i], inner.text);
 		check_ref(walk, list->items[i], inner.text, "model");
 		check_parameters(walk, list->items[i], inner.text, false);
+		inner = where_at("%s[%zu].llmergefs.", where, i);
+		check_keys(walk, &recipe_level_own, ours, inner.text);
+		check_ref(walk, ours, inner.text, "base_model");
 	}
 }
 
@@ -234,11 +229,11 @@ static void check_slices(const struct walk *walk, const struct json *slices)
 		struct where where = where_at("slices[%zu].", i);
 		struct where sources = where_at("slices[%zu].sources", i);
 
-		check_keys(walk, &level_slice, slice, where.text);
+		check_keys(walk, &recipe_level_slice, slice, where.text);
 		check_ref(walk, slice, where.text, "base_model");
 		check_parameters(walk, slice, where.text, true);
-		check_inputs(walk, &level_source, json_member(slice, "sources"),
-			     sources.text);
+		check_inputs(walk, &recipe_level_source,
+			     json_member(slice, "sources"), sources.text);
 	}
 }
 
@@ -248,90 +243,15 @@ void recipe_keys_check(const struct recipe *recipe, struct report *report)
 	const struct json *tree = recipe->tree;
 	const struct json *tokenizer = json_member(tree, "tokenizer");
 
-	check_keys(&walk, &level_top, tree, "");
+	check_keys(&walk, &recipe_level_top, tree, "");
 	check_parameters(&walk, tree, "", true);
 	check_ref(&walk, tree, "", "base_model");
-	check_inputs(&walk, &level_model, json_member(tree, "models"),
+	check_inputs(&walk, &recipe_level_model, json_member(tree, "models"),
 		     "models");
 	check_slices(&walk, json_member(tree, "slices"));
 	check_ref(&walk, tree, "", "tokenizer_source");
-	check_keys(&walk, &level_tokenizer, tokenizer, "tokenizer.");
+	check_keys(&walk, &recipe_level_tokenizer, tokenizer, "tokenizer.");
 	check_ref(&walk, tokenizer, "tokenizer.", "source");
-	check_keys(&walk, &level_ours, json_member(tree, "llmergefs"),
+	check_keys(&walk, &recipe_level_ours, json_member(tree, "llmergefs"),
 		   "llmergefs.");
 }
-
-/* Keys that real configs have though nothing reads them. */
-static const struct dead_key dead_top[] = {
-	{ "embed_slerp", "nothing reads it; a filter on embed_tokens sets the "
-			 "embeddings' own value" },
-	{ "input_model_parameters", "nothing reads it; parameters stand below "
-				    "each model" },
-	{ "layer_range", "a range of layers stands in `slices`, at each "
-			 "source" },
-	{ NULL, NULL },
-};
-
-static const struct dead_key dead_model[] = {
-	{ "layer_range", "`models` merges whole models; a range of layers "
-			 "needs `slices`" },
-	{ NULL, NULL },
-};
-
-static const struct dead_key dead_slice[] = {
-	{ "residual_weight", "mergekit reads it and never uses it" },
-	{ "layer_range", "a range of layers stands at each of the slice's "
-			 "sources" },
-	{ NULL, NULL },
-};
-
-static const struct dead_key dead_source[] = {
-	{ "residual_weight", "nothing reads it" },
-	{ NULL, NULL },
-};
-
-static const struct level level_top = {
-	.keys = (const char *const[]){ "merge_method", "models", "slices",
-				       "modules", "base_model", "dtype",
-				       "out_dtype", "parameters",
-				       "tokenizer_source", "tokenizer",
-				       "chat_template", "llmergefs", NULL },
-	.dead = dead_top,
-	.has_parameters = true,
-};
-static const struct level level_model = {
-	.keys = (const char *const[]){ "model", "parameters", NULL },
-	.dead = dead_model,
-	.has_parameters = true,
-};
-static const struct level level_slice = {
-	.keys = (const char *const[]){ "sources", "base_model", "parameters",
-				       NULL },
-	.dead = dead_slice,
-	.has_parameters = true,
-};
-static const struct level level_source = {
-	.keys = (const char *const[]){ "model", "layer_range", "parameters",
-				       NULL },
-	.dead = dead_source,
-	.has_parameters = true,
-};
-static const struct level level_tokenizer = {
-	.keys = (const char *const[]){ "source", "tokens", "pad_to_multiple_of",
-				       NULL },
-};
-static const struct level level_ref = {
-	.keys = (const char *const[]){ "model", "lora", "override_architecture",
-				       NULL },
-};
-static const struct level level_path = {
-	.keys = (const char *const[]){ "path", "revision", NULL },
-};
-static const struct level level_condition = {
-	.keys = (const char *const[]){ "filter", "value", NULL },
-};
-static const struct level level_ours = {
-	.keys = (const char *const[]){ "seed", "rng", "semantics", "arithmetic",
-				       "shard_size", "sweep", NULL },
-	.ours = true,
-};

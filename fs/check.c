@@ -86,9 +86,10 @@ static void print_models(const struct lens *lens)
 	for (size_t i = 0; i < model_set_count(lens->models); i++) {
 		const struct model *model = model_set_at(lens->models, i);
 
-		printf("%-8s %s: %zu tensors%s%s\n         in %s\n",
+		printf("%-8s %s: %zu tensors%s%s%s\n         in %s\n",
 		       i ? "" : "models", model->ref.text, model->count,
 		       is_base(lens->recipe, model) ? ", the base" : "",
+		       recipe_own_base_text(lens->recipe, &model->ref).text,
 		       model == lens->plan->donor ? ", gives the small files"
 						  : "",
 		       model->dir);
@@ -182,11 +183,10 @@ static void write_counts(const struct plan *plan)
 	comma = "";
 	fputs("},\n  \"methods\": {", stdout);
 	for (size_t i = 0; i < method_count(); i++) {
-		size_t count = count_method(plan, method_at(i));
-
-		if (!count)
+		if (!count_method(plan, method_at(i)))
 			continue;
-		printf("%s\"%s\": %zu", comma, method_at(i)->name, count);
+		printf("%s\"%s\": %zu", comma, method_at(i)->name,
+		       count_method(plan, method_at(i)));
 		comma = ", ";
 	}
 	putchar('}');
@@ -197,14 +197,18 @@ static void write_models(const struct lens *lens)
 	fputs(",\n  \"models\": [", stdout);
 	for (size_t i = 0; i < model_set_count(lens->models); i++) {
 		const struct model *model = model_set_at(lens->models, i);
+		struct where whose =
+			recipe_own_base_text(lens->recipe, &model->ref);
 
 		fputs(i ? ",\n    {\"model\": " : "\n    {\"model\": ", stdout);
 		json_write_string(stdout, model->ref.text);
 		fputs(", \"folder\": ", stdout);
 		json_write_string(stdout, model->dir);
-		printf(", \"tensors\": %zu, \"base\": %s, \"donor\": %s}",
+		printf(", \"tensors\": %zu, \"base\": %s, \"own_base\": %s, "
+		       "\"donor\": %s}",
 		       model->count,
 		       is_base(lens->recipe, model) ? "true" : "false",
+		       whose.text[0] ? "true" : "false",
 		       model == lens->plan->donor ? "true" : "false");
 	}
 	fputs("\n  ]", stdout);

@@ -82,6 +82,15 @@ static void write_input(FILE *out, const struct lens *lens,
 	write_named(out, "model", model_text(lens, input->tensor));
 	if (job->method && i == job->args.base)
 		fputs(", \"base\": true", out);
+	else if (job->method && !method_is_model(&job->args, i))
+		fputs(", \"own_base\": true", out);
+	else if (job->args.origins && job->args.origins[i] != job->args.base) {
+		fputs(", ", out);
+		write_named(
+			out, "task_vector_from",
+			model_text(lens,
+				   job->inputs[job->args.origins[i]].tensor));
+	}
 	if (input->round != DTYPE_NONE) {
 		fputs(", ", out);
 		write_named(out, "rounded_to", torch_name(input->round));

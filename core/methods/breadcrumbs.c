@@ -22,6 +22,7 @@ METHOD(breadcrumbs) = {
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
+	.own_bases = true,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
 	.unchanged = base_alone,

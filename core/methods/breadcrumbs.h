@@ -58,7 +58,7 @@ static inline struct band_counts band_counts(const struct method_args *args,
 
 static inline bool has_band(const struct method_args *args, size_t i)
 {
-	return i != args->base && task_density(args, i) < 1 &&
+	return method_is_model(args, i) && task_density(args, i) < 1 &&
 	       band_counts(args, i).outer > 0;
 }
 

@@ -52,7 +52,7 @@ static inline void dare_sparsify(const struct method_args *args,
 
 static inline bool dare_draws(const struct method_args *args, size_t i)
 {
-	return i != args->base && task_density(args, i) < 1;
+	return method_is_model(args, i) && task_density(args, i) < 1;
 }
 
 static inline size_t dare_state_size(const struct method_args *args)

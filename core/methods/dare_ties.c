@@ -23,6 +23,7 @@ METHOD(dare_ties) = {
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
+	.own_bases = true,
 	.draws = dare_draws,
 	.options = options,
 	.options_count = ARRAY_LEN(options),

@@ -24,6 +24,7 @@ METHOD(della) = {
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
+	.own_bases = true,
 	.draws = della_draws,
 	.options = options,
 	.options_count = ARRAY_LEN(options),

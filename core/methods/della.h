@@ -34,7 +34,7 @@ static inline bool della_draws(const struct method_args *args, size_t i)
 {
 	double density = task_density(args, i);
 
-	return i != args->base && density > 0 && density < 1;
+	return method_is_model(args, i) && density > 0 && density < 1;
 }
 
 static inline const char *della_check(const struct method_args *args)
@@ -91,7 +91,7 @@ static inline void della_mask_row(const struct method_args *args,
 				  struct rank_work *work, unsigned char *kept)
 {
 	uint32_t draws[TILE_ELEMENTS] __attribute__((aligned(64)));
-	const float *restrict base = rows->in[args->base] + at;
+	const float *restrict base = rows->in[method_origin(args, i)] + at;
 	const float *restrict x = rows->in[i] + at;
 	uint32_t *restrict magnitudes = work->magnitudes;
 	size_t cols = args->cols;

@@ -2,7 +2,9 @@
  * What task_arithmetic, ties and dare share (Ilharco et al., "Editing Models
  * with Task Arithmetic", 2023): task vectors of the models other than the base,
  *
- *	delta_i = x_i - base		made sparse, as the method does
+ *	delta_i = x_i - base		made sparse, as the method does;
+ *			from a base of the model's own where it has one (a chat
+ *			vector: Huang et al., "Chat Vector", 2023)
  *	wd_i = w_i delta_i
  *	mixed = sum_i m_i wd_i		div = sum_i m_i w_i
  *	out = base + lambda mixed	normalize: lambda mixed / div
@@ -114,12 +116,12 @@ static inline void task_delta(const struct method_args *args,
 			      const struct tile *tile, size_t i,
 			      float *restrict delta)
 {
-	const float *restrict base = tile->in[args->base];
+	const float *restrict origin = tile->in[method_origin(args, i)];
 	const float *restrict x = tile->in[i];
 	size_t count = tile->count;
 
 	for (size_t k = 0; k < count; k++)
-		delta[k] = R(x[k] - base[k]);
+		delta[k] = R(x[k] - origin[k]);
 }
 
 /* |delta| of the whole tensor before and after: what gives the norm back. */
@@ -184,7 +186,7 @@ static inline float task_divisor(const struct method_args *args)
 	float div = 0;
 
 	for (size_t i = 0; i < args->inputs; i++)
-		if (i != args->base)
+		if (method_is_model(args, i))
 			div += R((float)method_value(args, TASK_WEIGHT, i));
 	div = R(div);
 	return fabsf(div) < TASK_DIVISOR_MIN ? 1 : div;
@@ -201,7 +203,7 @@ static inline void task_sum(const struct method_args *args, const void *state,
 
 	memset(out, 0, count * sizeof(*out));
 	for (size_t i = 0; i < args->inputs; i++) {
-		if (i == args->base)
+		if (!method_is_model(args, i))
 			continue;
 		task_weighted(args, state, tile, sparsify, i, buffer);
 		task_add(out, buffer, count);
@@ -243,7 +245,7 @@ static inline void task_elect(const struct method_args *args, const void *state,
 	memset(div, 0, sizeof(div));
 	memset(out, 0, count * sizeof(*out));
 	for (size_t i = 0; i < args->inputs; i++) {
-		if (i == args->base)
+		if (!method_is_model(args, i))
 			continue;
 		task_weighted(args, state, tile, sparsify, i, wd);
 		task_add(elected, wd, count);
@@ -253,7 +255,7 @@ static inline void task_elect(const struct method_args *args, const void *state,
 	for (size_t i = 0; i < args->inputs; i++) {
 		float w = R((float)method_value(args, TASK_WEIGHT, i));
 
-		if (i == args->base)
+		if (!method_is_model(args, i))
 			continue;
 		task_weighted(args, state, tile, sparsify, i, wd);
 		task_agree(wd, elected, w, tile, div);

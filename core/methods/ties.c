@@ -22,7 +22,7 @@ static bool is_trimmed(const struct method_args *args, size_t i)
 {
 	double density = task_density(args, i);
 
-	return i != args->base && density > 0 && density < 1;
+	return method_is_model(args, i) && density > 0 && density < 1;
 }
 
 static uint64_t kept_count(const struct method_args *args, size_t i)
@@ -125,6 +125,7 @@ METHOD(ties) = {
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
+	.own_bases = true,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
 	.unchanged = base_alone,
