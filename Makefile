@@ -19,7 +19,7 @@ B := build/$(if $(SAN),$(subst $(comma),-,$(SAN)),release)
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
 FUZZ_SECONDS ?= 60
-# Which parts of the tests run: unit layers mount clients.
+# Which parts of the tests run: unit layers mount clients conformance.
 SUITES ?=
 
 PKG := fuse3 libcjson libxxhash yaml-0.1

@@ -1,0 +1,60 @@
+"""How near two results are: to the bit, and in units of the last place."""
+
+from dataclasses import dataclass, fields
+
+import torch
+
+# type: (bits of its fraction, exponent of its least normal number)
+FORMATS = {torch.float32: (23, -126), torch.bfloat16: (7, -126),
+           torch.float16: (10, -14)}
+WORDS = {torch.float32: torch.int32, torch.bfloat16: torch.int16,
+         torch.float16: torch.int16}
+
+
+@dataclass
+class Figures:
+    """Sums over the tensors of a row of the table."""
+
+    cases: int = 0
+    tensors: int = 0
+    exact: int = 0 # tensors
+    near: int = 0 # tensors within 1 ulp
+    worst: float = 0.0 # ulp
+    elements: int = 0
+    same: int = 0 # elements
+    open: int = 0 # elements that are not compared
+
+    def add(self, ours, peer, mask, largest):
+        """Compare a tensor, but for the elements of `mask`."""
+        looked_at = ~mask
+        different = (ours.view(WORDS[ours.dtype]) !=
+                     peer.view(WORDS[peer.dtype])) & looked_at
+        off = distance(ours, peer, largest)[looked_at]
+        worst = float(off.max()) if off.numel() else 0.0
+        self.tensors += 1
+        self.exact += not different.any()
+        self.near += worst <= 1
+        self.worst = max(self.worst, worst)
+        self.elements += int(looked_at.sum())
+        self.same += int(looked_at.sum() - different.sum())
+        self.open += int(mask.sum())
+        return int(different.sum()), worst
+
+    def merge(self, other):
+        worst = max(self.worst, other.worst)
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) +
+                    getattr(other, each.name))
+        self.worst = worst
+
+
+def distance(ours, peer, largest):
+    """In units of the last place of the largest number that took part: where
+    large numbers cancel, those of the result alone would say nothing. What is
+    NaN or infinite in one result alone is infinitely far."""
+    bits, least = FORMATS[ours.dtype]
+    exponent = torch.frexp(largest.double()).exponent - 1
+    unit = torch.exp2(exponent.clamp(min=least).double() - bits)
+    off = (ours.double() - peer.double()).abs() / unit
+    alike = (ours == peer) | (ours.isnan() & peer.isnan())
+    return torch.where(alike, 0.0, off.nan_to_num(nan=float("inf")))

@@ -1,0 +1,3 @@
+"""Below the table: what is not exact, and why. One line a method."""
+
+NOTES = ()
