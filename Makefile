@@ -134,8 +134,24 @@ demo-ab: ## two dozen merges of that model in one mount: measure, plot
 	@$(MAKE) --no-print-directory all venv
 	@LLMERGEFS=$(abspath $(PROGRAM)) $(VENV)/bin/python tests/demo/ab.py
 
-bench: $(PROGRAM) venv ## the figures: mount time, GB/s, memory
-	@LLMERGEFS=$(abspath $(PROGRAM)) $(VENV)/bin/python tests/bench/bench.py
+# The benchmark: what is measured is measured by C programs, one a file.
+BENCH := $(patsubst tests/bench/%.c,$B/tests/bench/%,$(wildcard tests/bench/*.c))
+# Which parts of it run; none: all.
+BENCH_ONLY ?=
+BENCH_RUN = LLMERGEFS=$(abspath $(PROGRAM)) BENCH_PROGRAMS=$(abspath $B/tests/bench) \
+	$(VENV)/bin/python tests/bench/bench.py
+
+$B/tests/bench/%: $B/tests/bench/%.o $B/libllmergefs.a
+	$(call note,LINK)
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-programs: $(BENCH)
+
+bench: $(PROGRAM) bench-programs venv ## every figure, beside mergekit's and the machine's; BENCH_QUICK=1: a look
+	@$(BENCH_RUN) $(BENCH_ONLY)
+
+bench-methods: $(PROGRAM) bench-programs venv ## elements a second of every method, and of mergekit
+	@$(BENCH_RUN) kernels methods
 
 # A virtual environment is complete once it holds a copy of its requirements.
 venv: $(VENV)/requirements.txt
@@ -176,7 +192,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS
 # Linting.
 C_FILES = $(wildcard core/base/*.c core/*.c core/methods/*.c cache/*.c fs/*.c)
 C_ALL = $(C_FILES) $(wildcard core/base/*.h core/*.h core/methods/*.h cache/*.h \
-	fs/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
+	fs/*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
 lint: lint-format lint-layers lint-cppcheck lint-tidy lint-analyzer ## format, layers, cppcheck, clang-tidy, gcc -fanalyzer
 
@@ -189,7 +205,8 @@ lint-layers: all
 lint-cppcheck:
 	cppcheck -q -j 2 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --error-exitcode=1 --suppressions-list=.cppcheck \
-		-I. -D__x86_64__ -DCPU_LEVEL=baseline -DROUNDING=f32 $(C_FILES)
+		-I. -D__x86_64__ -DCPU_LEVEL=baseline -DROUNDING=f32 $(C_FILES) \
+		$(wildcard tests/bench/*.c)
 
 lint-tidy: | packages
 	@mkdir -p $B
@@ -240,12 +257,12 @@ clean: ## all that make has made, but not the venvs
 	rm -rf build llmergefs
 
 help: ## this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' \
 		Makefile
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all bench clean demo demo-ab deps deps-dev fuzz fuzz-programs help install lint \
+.PHONY: all bench bench-methods bench-programs clean demo demo-ab deps deps-dev fuzz fuzz-programs help install lint \
 	lint-analyzer lint-cppcheck lint-format lint-layers lint-tidy packages \
 	test test-vllm unit unit-programs venv venv-vllm
 .SECONDARY:

@@ -114,7 +114,7 @@ class Plot:
                   font_size=13,
                   transform=f"rotate(-90 22 {(TOP + bottom) / 2:.0f})")
 
-    def legend(self, names):
+    def legend(self, names, note):
         x, y = WIDTH - RIGHT + 24, TOP + 14
         for name, (colour, kind) in zip(names, STYLES):
             self.add(f'<path d="M{x} {y}h26" stroke="{colour}" '
@@ -122,7 +122,7 @@ class Plot:
             self.add(shape(kind, x + 13, y, 4.5, fill=colour))
             self.text(x + 34, y + 4, name)
             y += 24
-        self.text(x, y + 4, "numbers: lambda", fill=PALE)
+        self.text(x, y + 4, note, fill=PALE)
 
     def svg(self):
         return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '
@@ -167,5 +167,5 @@ def draw(references, curves, best, title, below, axes):
     for method, curve in curves.items():
         for value, losses in curve[1:-1]:
             plot.label(losses, f"{value:g}", fill=styles[method][0])
-    plot.legend(curves)
+    plot.legend(curves, "numbers: lambda")
     return plot.svg()

@@ -1,0 +1,100 @@
+"""Methods without FUSE: elements a second, reductions, bytes read for each byte
+made, and mergekit's time for the same tensors."""
+
+import json
+import subprocess
+import sys
+
+import machine
+import models
+import recipes
+
+COUNTS = (2, 4, 8)
+MATRIX, SMALL_MATRIX = (4096, 14336), (512, 1792)
+
+
+def kernels(bench):
+    bench.figures.begin("kernels", "linear of two bfloat16 inputs in L2, one "
+                        "core: loads, arithmetic, store")
+    for each in machine.tool("kernels", bench.figures.rounds):
+        bench.figures.add(f"level {each['level']}", "M elements/s",
+                          each["elements_per_s"])
+
+
+class Peer:
+    """mergekit in a process of its own, which is asked one question a line."""
+
+    def __init__(self, rounds):
+        self.process = subprocess.Popen(
+            [sys.executable, str(machine.ROOT / "tests/bench/peer_tensors.py"),
+             str(machine.CORES), str(rounds)], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def seconds(self, recipe):
+        """Of each round; [] for a method that it does not have."""
+        self.process.stdin.write(json.dumps(recipe) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise machine.Trouble("mergekit's process has ended")
+        return json.loads(line)
+
+
+def measured(bench, path):
+    """One line of methods.c for each number of threads."""
+    threads = sorted({1, machine.CORES})
+    lines = machine.tool("methods", ",".join(map(str, threads)),
+                         bench.figures.rounds, path)
+    return {line["threads"]: line for line in lines}
+
+
+def add_rows(bench, what, lines, peer_seconds):
+    figures = bench.figures
+    for threads, line in lines.items():
+        figures.add(f"{what}, {threads} threads", "M elements/s",
+                    [line["elements"] / took for took in line["make_s"]])
+    line = lines[machine.CORES]
+    if line["state"]:
+        for threads in lines:
+            figures.add(f"{what}: reduction, {threads} threads", "ms",
+                        [1e3 * took for took in lines[threads]["reduce_s"]])
+    figures.add(f"{what}: read for a byte made", "bytes",
+                [(line["reduce_read"] + line["make_read"]) / line["bytes"]])
+    if peer_seconds:
+        figures.add(f"{what}: all of it, {machine.CORES} threads", "s",
+                    [sum(pair) for pair in zip(line["reduce_s"],
+                                               line["make_s"])],
+                    "mergekit's merge_tensors", peer_seconds)
+
+
+def methods(bench):
+    shape = models.OneTensor(SMALL_MATRIX if bench.quick else MATRIX)
+    rows, cols = shape.tensor_shape
+    bench.figures.begin("methods", f"one tensor of {rows} x {cols}, without "
+                        "FUSE, sources in the page cache")
+    base, *tunes = models.family(shape, max(COUNTS))
+    with Peer(bench.figures.rounds) as peer:
+        for method in recipes.methods():
+            for count in counts_of(bench, method):
+                made = recipes.recipe(method, base, tunes[:count])
+                path = recipes.write(bench.work.disk / "method.json", made)
+                machine.warm(models.files([base, *tunes[:count]]))
+                lines = measured(bench, path)
+                add_rows(bench, f"{method} of {count}", lines,
+                         peer.seconds(made))
+
+
+def counts_of(bench, method):
+    """Those of COUNTS that it takes, else the nearest one."""
+    fitting = [count for count in COUNTS if recipes.takes(method, count)]
+    fitting = fitting or [recipes.models_of(method, COUNTS[0])]
+    return fitting[:1] if bench.quick else fitting
