@@ -117,7 +117,7 @@ TEST_ENV = SAN=$(SAN) BUILD=$B LLMERGEFS=$(abspath $(PROGRAM)) \
 unit: unit-programs ## the C tests alone: no venv, no mount
 	@$(TEST_ENV) tests/run unit layers
 
-test: $(PROGRAM) unit-programs venv ## every test but vLLM's; SAN=address,undefined or SAN=thread
+test: $(PROGRAM) unit-programs bench-programs venv ## every test but vLLM's; SAN=address,undefined or SAN=thread
 	@$(TEST_ENV) tests/run $(SUITES)
 
 test-vllm: $(PROGRAM) venv venv-vllm ## the real vLLM loads a mount
@@ -262,7 +262,7 @@ help: ## this
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all bench bench-methods bench-programs clean demo demo-ab deps deps-dev fuzz fuzz-programs help install lint \
-	lint-analyzer lint-cppcheck lint-format lint-layers lint-tidy packages \
+.PHONY: all bench bench-methods bench-programs clean demo demo-ab deps \
+	deps-dev fuzz fuzz-programs help install lint lint-analyzer lint-cppcheck lint-format lint-layers lint-tidy packages \
 	test test-vllm unit unit-programs venv venv-vllm
 .SECONDARY:

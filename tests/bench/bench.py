@@ -111,20 +111,34 @@ def parse():
 def run(work, options):
     described = machine.describe()
     print("".join(f"{name}: {value}\n" for name, value in described.items()))
+    if options.quick:
+        print("A quick look: tiny models, one round. These are no figures.")
     if described["busy_before"] > 0.1:
         print("Others use this machine: figures will be worse than they are, "
               "and ratios less sure.")
     figures = Figures(options.rounds, vars(options))
+    path = machine.FOLDER / f"{'-'.join(options.sections) or 'bench'}.json"
+    troubles = []
     try:
         bench = Bench(work, figures, options)
         for name in options.sections or SECTIONS:
-            SECTIONS[name](bench)
-    finally:
-        name = "-".join(options.sections) or "bench"
-        path = machine.FOLDER / f"{name}.json"
+            troubles += try_section(bench, name)
         described["busy_after"] = round(machine.busy(), 2)
+    finally:
         figures.write(path, described)
         print(f"\n{path}", flush=True)
+    if troubles:
+        sys.exit("\n".join(troubles))
+
+
+def try_section(bench, name):
+    """What is in the way of one section is not in that of the next."""
+    try:
+        SECTIONS[name](bench)
+    except machine.Trouble as trouble:
+        print(f"\n{name}: {trouble}", flush=True)
+        return [f"bench: {name}: {trouble}"]
+    return []
 
 
 def main():

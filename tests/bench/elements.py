@@ -2,6 +2,7 @@
 made, and mergekit's time for the same tensors."""
 
 import json
+import statistics
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import models
 import recipes
 
 COUNTS = (2, 4, 8)
+THREADS = sorted({1, machine.CORES})
+UNCHANGED = ("passthrough",) # mergekit gives the very tensor back
 MATRIX, SMALL_MATRIX = (4096, 14336), (512, 1792)
 
 
@@ -51,37 +54,53 @@ class Peer:
 
 def measured(bench, path):
     """One line of methods.c for each number of threads."""
-    threads = sorted({1, machine.CORES})
-    lines = machine.tool("methods", ",".join(map(str, threads)),
+    lines = machine.tool("methods", ",".join(map(str, THREADS)),
                          bench.figures.rounds, path)
     return {line["threads"]: line for line in lines}
 
 
-def add_rows(bench, what, lines, peer_seconds):
-    figures = bench.figures
+def middle(row, factor=1.0, digits=0):
+    values = row.ours if row else []
+    return f"{factor * statistics.median(values):.{digits}f}" if values else ""
+
+
+def add_rows(bench, method, count, lines, peer_seconds):
+    """One line of the table; in the JSON, a row a figure."""
+    keep = bench.figures.keep
+    what, cells = f"{method} of {count}", [method, str(count)]
     for threads, line in lines.items():
-        figures.add(f"{what}, {threads} threads", "M elements/s",
-                    [line["elements"] / took for took in line["make_s"]])
-    line = lines[machine.CORES]
-    if line["state"]:
-        for threads in lines:
-            figures.add(f"{what}: reduction, {threads} threads", "ms",
-                        [1e3 * took for took in lines[threads]["reduce_s"]])
-    figures.add(f"{what}: read for a byte made", "bytes",
-                [(line["reduce_read"] + line["make_read"]) / line["bytes"]])
-    if peer_seconds:
-        figures.add(f"{what}: all of it, {machine.CORES} threads", "s",
-                    [sum(pair) for pair in zip(line["reduce_s"],
-                                               line["make_s"])],
-                    "mergekit's merge_tensors", peer_seconds)
+        cells.append(middle(keep(
+            f"{what}, {threads} threads", "M elements/s",
+            [line["elements"] / took for took in line["make_s"]]), 1e-6))
+    for threads, line in lines.items():
+        cells.append(middle(keep(
+            f"{what}: reduction, {threads} threads", "ms",
+            [1e3 * took for took in line["reduce_s"]])
+            if line["state"] else None, 1, 1))
+    line = lines[max(lines)]
+    cells.append(middle(keep(
+        f"{what}: read for a byte made", "bytes",
+        [(line["reduce_read"] + line["make_read"]) / line["bytes"]]), 1, 2))
+    row = keep(f"{what}: all of it, {max(lines)} threads", "s",
+               [sum(pair) for pair in zip(line["reduce_s"], line["make_s"])],
+               "mergekit's merge_tensors" if peer_seconds else "",
+               peer_seconds)
+    bench.figures.line([*cells, row.figure(row.ours), row.figure(row.theirs),
+                        row.ratio()])
 
 
 def methods(bench):
     shape = models.OneTensor(SMALL_MATRIX if bench.quick else MATRIX)
     rows, cols = shape.tensor_shape
-    bench.figures.begin("methods", f"one tensor of {rows} x {cols}, without "
-                        "FUSE, sources in the page cache")
+    threads = [f"{count} thread{'s' * (count > 1)}" for count in THREADS]
     base, *tunes = models.family(shape, max(COUNTS))
+    bench.figures.begin(
+        "methods", f"one bfloat16 tensor of {rows} x {cols}, without FUSE, "
+        "sources in the page cache; M elements/s after the reduction, which is "
+        "in ms",
+        ["method", "models", *threads,
+         *(f"reduction, {each}" for each in threads), "bytes read a byte made",
+         "all of it", "mergekit's merge_tensors, from memory", "ratio"])
     with Peer(bench.figures.rounds) as peer:
         for method in recipes.methods():
             for count in counts_of(bench, method):
@@ -89,8 +108,8 @@ def methods(bench):
                 path = recipes.write(bench.work.disk / "method.json", made)
                 machine.warm(models.files([base, *tunes[:count]]))
                 lines = measured(bench, path)
-                add_rows(bench, f"{method} of {count}", lines,
-                         peer.seconds(made))
+                add_rows(bench, method, count, lines, peer.seconds(made)
+                         if method not in UNCHANGED else [])
 
 
 def counts_of(bench, method):

@@ -25,6 +25,9 @@ UNITS = {
 }
 
 
+COLUMNS = ("what", "llmergefs", "against", "its figure", "ratio")
+
+
 @dataclass
 class Row:
     """One line: ours, and beside it what it is compared with."""
@@ -67,7 +70,11 @@ class Row:
                 self.figure(self.theirs), self.ratio()]
 
     def as_json(self):
+        """Figures in the row's unit."""
+        factor = UNITS[self.unit][0]
         made = {**asdict(self), "ratios": self.ratios()}
+        for name in ("ours", "theirs"):
+            made[name] = [factor * value for value in made[name]]
         for name in ("ours", "theirs", "ratios"):
             if made[name]:
                 made["median_" + name] = statistics.median(made[name])
@@ -81,22 +88,34 @@ class Figures:
         self.rounds = rounds
         self.options = options
         self.rows = []
+        self.lines = []
         self.section = ""
         self.began = time.monotonic()
-        self.extra = {}
 
-    def begin(self, section, title):
+    def say(self, *lines):
+        self.lines += lines
+        print("\n".join(lines), flush=True)
+
+    def line(self, cells):
+        self.say("| " + " | ".join(cells) + " |")
+
+    def begin(self, section, title, columns=COLUMNS):
         self.section = section
-        minutes = (time.monotonic() - self.began) / 60
-        print(f"\n### {section}: {title} (minute {minutes:.0f})\n\n"
-              "| what | llmergefs | against | its figure | ratio |\n"
-              "|---|---|---|---|---|", flush=True)
+        print(f"\nminute {(time.monotonic() - self.began) / 60:.0f}")
+        self.say("", f"### {section}: {title}", "")
+        self.line(columns)
+        self.line("-" * len(columns))
 
     def add(self, what, unit, ours, peer="", theirs=(), note=""):
+        row = self.keep(what, unit, ours, peer, theirs, note)
+        self.line(row.cells())
+        return row
+
+    def keep(self, what, unit, ours, peer="", theirs=(), note=""):
+        """A row that is not printed: its section has a table of its own."""
         row = Row(self.section, what, unit, list(ours), peer, list(theirs),
                   note)
         self.rows.append(row)
-        print("| " + " | ".join(row.cells()) + " |", flush=True)
         return row
 
     def compare(self, contenders, metrics, rounds=None):
@@ -121,24 +140,15 @@ class Figures:
                 self.add(what, unit, ours, note=note[0] if note else "")
         return took
 
-    def text(self):
-        """The table, whole, as Markdown."""
-        lines = []
-        section = None
-        for row in self.rows:
-            if row.section != section:
-                section = row.section
-                lines += ["", f"| {section} | llmergefs | against | its figure "
-                              "| ratio |", "|---|---|---|---|---|"]
-            lines.append("| " + " | ".join(row.cells()) + " |")
-        return "\n".join(lines[1:]) + "\n"
-
     def write(self, path, machine):
+        """All of it as JSON, and what was printed as Markdown."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({
             "schema": "llmergefs-bench-1", "machine": machine,
             "options": self.options, "rounds": self.rounds,
             "seconds": round(time.monotonic() - self.began, 1),
-            "rows": [row.as_json() for row in self.rows], **self.extra,
+            "rows": [row.as_json() for row in self.rows],
         }, indent=1) + "\n")
-        path.with_suffix(".md").write_text(self.text())
+        path.with_suffix(".md").write_text(
+            "\n".join(f"{name}: {value}  " for name, value in machine.items())
+            + "\n" + "\n".join(self.lines) + "\n")

@@ -51,6 +51,8 @@ def main():
 
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
+    merge_tensors([torch.ones(64, 64), torch.ones(64, 64)], "linear",
+                  parameters={"weight": [0.5, 0.5]}) # starts its threads
     answers = sys.stdout
     sys.stdout = sys.stderr
     for line in sys.stdin:

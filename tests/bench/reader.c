@@ -9,7 +9,8 @@
  *	reader first FILE OFF LEN
  *		open the file, and read a range that nobody has read.
  *	reader random FILE OFF LEN COUNT
- *		COUNT single pages, anywhere in a range, one after the other.
+ *		COUNT single pages, scattered over a range, one after the other,
+ *		none twice, and nothing read ahead.
  */
 #include "tests/bench/bench.h"
 
@@ -18,7 +19,7 @@
 #include <sys/wait.h>
 
 #define PROCESSES_MAX 64u
-#define SEED 0x9e3779b97f4a7c15u
+#define GOLDEN 0.6180339887
 
 /* So that no read of a mapping is left out as unused. */
 static volatile unsigned char sink;
@@ -165,28 +166,56 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+static uint64_t divisor(uint64_t a, uint64_t b)
+{
+	while (b) {
+		uint64_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/* A step through so many pages that comes to each of them once, and never to a
+ * neighbour soon. */
+static uint64_t step_of(uint64_t pages)
+{
+	uint64_t step = max_u64(1, (uint64_t)((double)pages * GOLDEN));
+
+	while (divisor(step, pages) != 1)
+		step++;
+	return step;
+}
+
+/* Microseconds of one page. */
+static double time_page(int fd, uint64_t off, void *buf)
+{
+	double begin = clock_seconds();
+	int rc = file_read_at(fd, buf, PAGE, off);
+
+	if (rc < 0)
+		die("reading: %s", strerror(-rc));
+	return 1e6 * (clock_seconds() - begin);
+}
+
 static void read_random(const char *path, struct stretch at, size_t count)
 {
 	AUTO_FREE void *buf = alloc_pages(PAGE);
 	AUTO_FREE double *took = calloc(count + 1, sizeof(*took));
-	uint64_t size, pages = (at.to - at.from) / PAGE, x = SEED;
+	uint64_t size, pages = (at.to - at.from) / PAGE, page = 0;
 	AUTO_FD int fd = open_sized(path, &size);
 	double total = 0;
 
-	if (!took || !count || !pages || at.to > size)
+	if (!took || !count || count > pages || at.to > size)
 		die("%s: no such range", path);
+	if (posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM))
+		die("%s: posix_fadvise", path);
+	memset(buf, 0, PAGE);
 	for (size_t i = 0; i < count; i++) {
-		double begin;
-		int rc;
-
-		x = x * 6364136223846793005u + 1442695040888963407u;
-		begin = clock_seconds();
-		rc = file_read_at(fd, buf, PAGE,
-				  at.from + (x >> 33) % pages * PAGE);
-		took[i] = 1e6 * (clock_seconds() - begin);
+		page = (page + step_of(pages)) % pages;
+		took[i] = time_page(fd, at.from + page * PAGE, buf);
 		total += took[i];
-		if (rc < 0)
-			die("%s: %s", path, strerror(-rc));
 	}
 	qsort(took, count, sizeof(*took), compare);
 	printf("{\"median_us\": %.2f, \"p99_us\": %.2f, \"mean_us\": %.2f}\n",

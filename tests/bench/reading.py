@@ -100,9 +100,9 @@ def read(bench):
             "a FUSE that reads the same sources": reads.without_arithmetic,
             "a FUSE that does nothing": reads.nothing,
             "the written model through a FUSE": reads.copy_through_fuse,
-            "the written model, a plain file": reads.plain,
-        }, {"cold": (f"first read, {title}", "GB/s",
-                     "the plain file: from the disk"),
+            "the written model, a plain file, first from the disk":
+                reads.plain,
+        }, {"cold": (f"first read, {title}", "GB/s"),
             "warm": (f"second read, {title}", "GB/s")})
         peak += [each["peak"] for each in took["llmergefs"]]
     figures.add("the daemon's memory, at most, over those", "MiB", peak)
@@ -152,13 +152,17 @@ def growth(bench):
             took = [grown(bench, recipe, models.files(tunes[:count]), readers)
                     for _ in range(figures.rounds)]
             points[count, readers] = figures.add(
-                f"{count} models, {readers} readers", "GB/s",
+                f"{count} models, {readers_text(readers)}", "GB/s",
                 [each["merged"] for each in took],
                 "a FUSE that reads the same sources",
                 [each["plain"] for each in took])
     path = machine.FOLDER / "growth.svg"
     path.write_text(draw(points, bench.shape_text(shape)))
     print(f"\n{path}")
+
+
+def readers_text(readers):
+    return f"{readers} reader{'s' * (readers > 1)}"
 
 
 def demo_plot():
@@ -183,7 +187,7 @@ def draw(points, below):
                       [(0, 0)])
     plot.axes("First read of a linear merge, mapped", below,
               ("source models", "GB/s of merged weights"))
-    names = [f"{readers} reader{'s' * (readers > 1)}" for readers in READERS]
+    names = [readers_text(readers) for readers in READERS]
     for (readers, name), line in middles.items():
         colour, kind = plots.STYLES[READERS.index(readers)]
         path = "L".join("{:.1f} {:.1f}".format(*plot.at(point))

@@ -67,9 +67,8 @@ def recipe(method, base, models):
         made["base_model"] = str(base)
     if values(method, "global"):
         made["parameters"] = values(method, "global")
-    # slerp names one of its two models.
-    if method == "slerp":
-        made["base_model"] = str(models[0])
+    if method == "slerp": # mergekit wants its base among the models
+        made["models"].insert(0, {"model": str(base)})
     return made
 
 

@@ -99,7 +99,8 @@ def scattered(bench):
 
     def pages(mount):
         return machine.tool("reader", "random", mount.weights, off,
-                            size // PAGE * PAGE, PAGES)[0]
+                            size // PAGE * PAGE,
+                            min(PAGES, size // PAGE // 2))[0]
 
     def ours():
         machine.warm(bench.all_sources)

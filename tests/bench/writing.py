@@ -33,7 +33,8 @@ def merged_into(bench, where, make):
 
 def export(bench):
     figures = bench.figures
-    figures.begin("export", "a merge written and synced, beside mergekit-yaml "
+    figures.begin("export", "a merge written (export syncs before its rename, "
+                  "mergekit's files are synced after it), beside mergekit-yaml "
                   "--lazy-unpickle with all its threads")
     bench.limit("mergekit-yaml --help: its imports alone", "s",
                 lambda: peer.start(bench.work)["run_s"])
