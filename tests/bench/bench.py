@@ -124,6 +124,7 @@ def run(work, options):
         for name in options.sections or SECTIONS:
             troubles += try_section(bench, name)
         described["busy_after"] = round(machine.busy(), 2)
+        figures.complete = not troubles
     finally:
         figures.write(path, described)
         print(f"\n{path}", flush=True)

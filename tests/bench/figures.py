@@ -90,6 +90,7 @@ class Figures:
         self.rows = []
         self.lines = []
         self.section = ""
+        self.complete = False # until all sections are through
         self.began = time.monotonic()
 
     def say(self, *lines):
@@ -144,8 +145,9 @@ class Figures:
         """All of it as JSON, and what was printed as Markdown."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({
-            "schema": "llmergefs-bench-1", "machine": machine,
-            "options": self.options, "rounds": self.rounds,
+            "schema": "llmergefs-bench-1", "complete": self.complete,
+            "machine": machine, "options": self.options,
+            "rounds": self.rounds,
             "seconds": round(time.monotonic() - self.began, 1),
             "rows": [row.as_json() for row in self.rows],
         }, indent=1) + "\n")

@@ -105,7 +105,12 @@ class Hold:
         self.process = subprocess.Popen(
             [str(PROGRAMS / "pages"), "hold", str(self.size)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self.process.stdout.readline() != "ready\n":
+        try:
+            ready = self.process.stdout.readline() == "ready\n"
+        except BaseException:
+            self.__exit__()
+            raise
+        if not ready:
             self.__exit__()
             raise Trouble("no memory to hold: use --hold 0")
         return self
@@ -113,6 +118,7 @@ class Hold:
     def __exit__(self, *_):
         if self.process:
             self.process.stdin.close()
+            self.process.kill()
             self.process.wait()
             self.process.stdout.close()
 

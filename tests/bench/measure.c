@@ -6,7 +6,8 @@
  * Its output goes to the file LOG. When it has ended, everything in FOLDER ("-"
  * for none) is synced, on a clock of its own: what a program leaves in the page
  * cache is not on the disk yet. The launcher is small, for Linux counts in a
- * child's greatest size that of who has forked it.
+ * child's greatest size that of who has forked it. A launcher that is killed
+ * takes the command along.
  *
  * "rss" is the most memory it had resident, mapped files included; "anon" the
  * most that was its own, looked at every few milliseconds.
@@ -16,6 +17,8 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -33,6 +36,7 @@ static pid_t start(const char *log, char **argv)
 		die("fork: %s", strerror(errno));
 	if (pid > 0)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 ||
 	    dup2(fd, STDERR_FILENO) < 0)

@@ -96,7 +96,12 @@ class Plain:
         self.process = subprocess.Popen(
             self.argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
             text=True)
-        if self.process.stdout.readline() != "ready\n":
+        try:
+            ready = self.process.stdout.readline() == "ready\n"
+        except BaseException:
+            self.__exit__()
+            raise
+        if not ready:
             self.__exit__()
             raise Trouble(f"{' '.join(self.argv)}: no mount")
         return self

@@ -15,7 +15,9 @@
 #include "tests/bench/bench.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define PROCESSES_MAX 64u
@@ -83,6 +85,7 @@ static void run_child(const int *start, int done, bool map, char *const *paths,
 {
 	char c = 0;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(start[1]);
 	if (write(done, &c, 1) != 1 || read(start[0], &c, 1) != 0)
 		die("the start: %s", strerror(errno));

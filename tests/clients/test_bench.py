@@ -21,6 +21,7 @@ def test_a_quick_look_gives_every_row_and_leaves_nothing_behind(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     found = json.loads((tmp_path / "sum-read.json").read_text())
     rows = found["rows"]
+    assert found["complete"]
     assert {row["section"] for row in rows} == set(SECTIONS)
     assert all(value > 0 for row in rows
                for value in row["ours"] + row["theirs"] + row["ratios"])
