@@ -79,11 +79,11 @@ int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
 
 /*
  * Cache keys: all that the bytes depend on. The state's: method name and
- * version, arithmetic, semantics, the options with in_state set, shape, which
- * input is the base (or the origin of which), and each input's identity,
- * offset, dtype and rounding; for methods that draw also seed, name and
- * positions, or the streams. The tensor's: the same with all options and the
- * output dtype. May read sources (their identity).
+ * version, arithmetic, the options with in_state set, shape, which input is the
+ * base (or the origin of which), and each input's identity, offset, dtype and
+ * rounding; for methods that draw also seed, name and positions, or the
+ * streams. The tensor's: the same with semantics, all options and the output
+ * dtype. May read sources (their identity).
  */
 int merge_state_key(const struct job *job, struct hash128 *key,
 		    struct error *err);

@@ -106,7 +106,8 @@ static void write_option(struct key_text *out, const struct job *job,
 }
 
 /* Nothing for what every recipe had before there was a choice. */
-static void write_manner(struct key_text *out, const struct job *job)
+static void write_manner(struct key_text *out, const struct job *job,
+			 struct key_kind kind)
 {
 	static const char *const roundings[] = {
 #define ROUNDING_NAME(name) #name,
@@ -121,7 +122,7 @@ static void write_manner(struct key_text *out, const struct job *job)
 		key_text_add(out, roundings[job->rounding]);
 		key_text_add(out, "\n");
 	}
-	if (job->args.semantics != SEMANTICS_MERGEKIT) {
+	if (!kind.state && job->args.semantics != SEMANTICS_MERGEKIT) {
 		key_text_add(out, "semantics ");
 		key_text_u64(out, job->args.semantics);
 		key_text_add(out, "\n");
@@ -156,7 +157,7 @@ static void write_method(struct key_text *out, const struct job *job,
 		key_text_add(out, "\n");
 	}
 	write_origins(out, job);
-	write_manner(out, job);
+	write_manner(out, job, kind);
 	for (size_t i = 0; i < method->options_count; i++)
 		if (!kind.state || method->options[i].in_state)
 			write_option(out, job, i);

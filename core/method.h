@@ -228,6 +228,8 @@ struct merge_method {
 	size_t models_min, models_max; /* inputs other than a base */
 	enum method_missing missing;
 	bool own_bases; /* a model may name a base of its own */
+	bool has_paper; /* SEMANTICS_PAPER is something else; a method without
+			 * never sees it. No state may depend on it. */
 	/* Whether an input takes a draw for each of its elements. NULL: none
 	 * does; else seed, name and positions (or streams) count. */
 	bool (*draws)(const struct method_args *args, size_t input);

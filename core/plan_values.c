@@ -92,6 +92,8 @@ static uint64_t last_dimension(const struct shape *shape)
 static struct method_args args_start(const struct planner *planner,
 				     const struct draft *draft)
 {
+	const struct merge_method *method = planner->recipe->method;
+
 	return (struct method_args){
 		.inputs = draft->count,
 		.base = draft->base,
@@ -100,7 +102,8 @@ static struct method_args args_start(const struct planner *planner,
 		.rows = draft->shape.rank > 0 ? draft->shape.dim[0] : 1,
 		.seed = planner->recipe->seed,
 		.arithmetic = planner->recipe->arithmetic,
-		.semantics = planner->recipe->semantics,
+		.semantics = method->has_paper ? planner->recipe->semantics
+					       : SEMANTICS_MERGEKIT,
 		.name = draft->target->name,
 	};
 }

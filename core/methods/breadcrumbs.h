@@ -10,7 +10,8 @@
  *
  * those at the places [bottom, bottom + target) are kept. So density goes
  * before gamma, and target <= 0 keeps nothing. With `rescale` what is kept is
- * multiplied by S0 / S1, the sums of magnitudes before and after.
+ * multiplied by S0 / S1, the sums of magnitudes before and after; the paper has
+ * no such thing, and SEMANTICS_PAPER refuses it.
  *
  * Counted from the greatest, the first `inner` are outliers, and what follows
  * up to `outer` is kept: two selections of top_k.h a task vector, by its rule

@@ -3,6 +3,7 @@
  * least elements; the formulas are in breadcrumbs.h and task_family.h.
  */
 #include "core/methods/breadcrumbs.h"
+#include "core/methods/task_elect.h"
 
 static void breadcrumbs_ties_tile(const struct method_args *args,
 				  const void *state, const struct tile *tile)
@@ -24,9 +25,11 @@ METHOD(breadcrumbs_ties) = {
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
 	.own_bases = true,
+	.has_paper = true,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
 	.unchanged = base_alone,
+	.check = task_check_paper,
 	.state_size = breadcrumbs_state_size,
 	.scratch_size = breadcrumbs_scratch_size,
 	.reduce = breadcrumbs_reduce,

@@ -6,8 +6,12 @@
  *	delta'_i = delta_i m_i S0 / S1		m_i ~ Bernoulli(p)
  *	S0 = sum |delta_i|	S1 = sum |delta_i m_i|	over the tensor
  *
- * Without `rescale` the factor is 1. (The paper divides by p; mergekit, and so
- * this, matches the L1 norm instead.) The state is a factor for every input.
+ * Without `rescale` the factor is 1. The state is a factor for every input.
+ *
+ * mergekit matches the L1 norm so. SEMANTICS_PAPER divides by p instead, which
+ * keeps the expectation of each element and takes no state:
+ *
+ *	delta'_i = delta_i m_i / p		p = 0: 0
  */
 #ifndef LMFS_METHODS_DARE_H
 #define LMFS_METHODS_DARE_H
@@ -35,6 +39,18 @@ static inline void dare_drop(const struct method_args *args,
 		delta[k] *= rng_draw(key, first + k) <= last ? kept : 0;
 }
 
+/* What the paper makes of what is kept. */
+static inline void dare_divide(const struct method_args *args, size_t i,
+			       float *restrict delta, size_t count)
+{
+	float p = R((float)task_density(args, i));
+
+	if (!task_rescales(args) || !(p > 0))
+		return;
+	for (size_t k = 0; k < count; k++)
+		delta[k] = R(delta[k] / p);
+}
+
 static inline void dare_sparsify(const struct method_args *args,
 				 const void *state, const struct tile *tile,
 				 size_t i, float *delta)
@@ -43,6 +59,8 @@ static inline void dare_sparsify(const struct method_args *args,
 	float factor;
 
 	dare_drop(args, tile, i, delta);
+	if (args->semantics == SEMANTICS_PAPER)
+		dare_divide(args, i, delta, count);
 	if (!state)
 		return;
 	factor = ((const float *)state)[i];
@@ -57,7 +75,7 @@ static inline bool dare_draws(const struct method_args *args, size_t i)
 
 static inline size_t dare_state_size(const struct method_args *args)
 {
-	if (!task_rescales(args))
+	if (!task_matches_norm(args))
 		return 0;
 	for (size_t i = 0; i < args->inputs; i++)
 		if (dare_draws(args, i))

@@ -23,6 +23,7 @@ METHOD(dare_linear) = {
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
 	.own_bases = true,
+	.has_paper = true,
 	.draws = dare_draws,
 	.options = options,
 	.options_count = ARRAY_LEN(options),

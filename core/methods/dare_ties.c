@@ -1,8 +1,9 @@
 /*
  * dare_ties: sign election over task vectors whose elements are dropped at
- * random; the formulas are in dare.h and task_family.h.
+ * random; the formulas are in dare.h, task_family.h and task_elect.h.
  */
 #include "core/methods/dare.h"
+#include "core/methods/task_elect.h"
 
 static void dare_ties_tile(const struct method_args *args, const void *state,
 			   const struct tile *tile)
@@ -24,6 +25,7 @@ METHOD(dare_ties) = {
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
 	.own_bases = true,
+	.has_paper = true,
 	.draws = dare_draws,
 	.options = options,
 	.options_count = ARRAY_LEN(options),

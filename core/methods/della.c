@@ -4,6 +4,7 @@
  * task_family.h.
  */
 #include "core/methods/della.h"
+#include "core/methods/task_elect.h"
 
 static void della_rows(const struct method_args *args, const void *state,
 		       const struct tile *rows)
@@ -25,6 +26,7 @@ METHOD(della) = {
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
 	.own_bases = true,
+	.has_paper = true,
 	.draws = della_draws,
 	.options = options,
 	.options_count = ARRAY_LEN(options),

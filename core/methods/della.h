@@ -13,12 +13,16 @@
  * rank). Without `rescale` the factor is 1. density <= 0 keeps nothing. The
  * state is a factor for every input; it takes a ranking of all rows, as making
  * them does again: masks would be as large as a model.
+ *
+ * mergekit matches the L1 norm so. SEMANTICS_PAPER divides what is kept by its
+ * own p instead, which keeps the expectation of each element and takes no state
+ * (rank_divisors.h). The paper's window of chances is 2 epsilon.
  */
 #ifndef LMFS_METHODS_DELLA_H
 #define LMFS_METHODS_DELLA_H
 
 #include "core/methods/dare.h"
-#include "core/methods/row_ranks.h"
+#include "core/methods/rank_divisors.h"
 
 enum { DELLA_EPSILON = TASK_OPTIONS_COUNT, DELLA_OPTIONS_COUNT };
 
@@ -26,6 +30,7 @@ enum { DELLA_EPSILON = TASK_OPTIONS_COUNT, DELLA_OPTIONS_COUNT };
 struct della_masks {
 	const float *factors; /* NULL: all are 1 */
 	unsigned char *kept;  /* `count` for each input */
+	float *divisors;      /* NULL, or the same in place of `kept` */
 	uint64_t first;
 	size_t count;
 };
@@ -53,9 +58,15 @@ static inline const char *della_check(const struct method_args *args)
 	return NULL;
 }
 
+/* The masks are divisors, too. */
+static inline bool della_divides(const struct method_args *args)
+{
+	return task_rescales(args) && args->semantics == SEMANTICS_PAPER;
+}
+
 static inline size_t della_state_size(const struct method_args *args)
 {
-	if (!task_rescales(args))
+	if (!task_matches_norm(args))
 		return 0;
 	for (size_t i = 0; i < args->inputs; i++)
 		if (della_draws(args, i))
@@ -66,7 +77,9 @@ static inline size_t della_state_size(const struct method_args *args)
 static inline size_t della_rows_scratch(const struct method_args *args,
 					size_t count)
 {
-	return rank_work_size(args->cols) + args->inputs * count;
+	size_t each = della_divides(args) ? sizeof(float) : 1;
+
+	return rank_work_size(args->cols) + args->inputs * count * each;
 }
 
 /* The draws of `count` elements from the tensor's element `first` on. */
@@ -85,13 +98,12 @@ static inline void della_draw(const struct method_args *args, size_t i,
 	}
 }
 
-/* One row, the elements from `at` on of the rows at hand. */
-static inline void della_mask_row(const struct method_args *args,
-				  const struct tile *rows, size_t i, size_t at,
-				  struct rank_work *work, unsigned char *kept)
+/* Rank a row, the elements from `at` on of the rows at hand. */
+static inline struct chance della_rank_row(const struct method_args *args,
+					   const struct tile *rows, size_t i,
+					   size_t at, struct rank_work *work)
 {
-	uint32_t draws[TILE_ELEMENTS] __attribute__((aligned(64)));
-	const float *restrict base = rows->in[method_origin(args, i)] + at;
+	const float *restrict origin = rows->in[method_origin(args, i)] + at;
 	const float *restrict x = rows->in[i] + at;
 	uint32_t *restrict magnitudes = work->magnitudes;
 	size_t cols = args->cols;
@@ -103,18 +115,40 @@ static inline void della_mask_row(const struct method_args *args,
 	};
 
 	for (size_t k = 0; k < cols; k++)
-		magnitudes[k] = magnitude(R(x[k] - base[k]));
+		magnitudes[k] = magnitude(R(x[k] - origin[k]));
 	work->leftover_count = 0;
 	work->member_count = 0;
 	ranks_count(work, cols);
 	ranks_bound(work, &chance);
+	return chance;
+}
+
+/* The masks of one row. */
+static inline void della_mask_row(const struct method_args *args,
+				  const struct tile *rows, size_t i, size_t at,
+				  struct rank_work *work,
+				  struct della_masks *masks)
+{
+	uint32_t draws[TILE_ELEMENTS] __attribute__((aligned(64)));
+	struct chance chance = della_rank_row(args, rows, i, at, work);
+	size_t place = i * rows->count + at;
+	size_t cols = args->cols;
+
 	for (size_t k = 0; k < cols; k += TILE_ELEMENTS) {
 		size_t count = min_u64(TILE_ELEMENTS, cols - k);
 
 		della_draw(args, i, rows->first + at + k, count, draws);
-		ranks_settle(work, draws, k, count, kept);
+		if (masks->divisors)
+			divisors_later(work, draws, k, count,
+				       masks->divisors + place);
+		else
+			ranks_settle(work, draws, k, count,
+				     masks->kept + place);
 	}
-	ranks_finish(work, cols, &chance, kept);
+	if (masks->divisors)
+		divisors_finish(work, cols, &chance, masks->divisors + place);
+	else
+		ranks_finish(work, cols, &chance, masks->kept + place);
 }
 
 /* The masks of all inputs that have one, in the rows' scratch. */
@@ -123,21 +157,22 @@ static inline struct della_masks della_mask(const struct method_args *args,
 					    const struct tile *rows)
 {
 	struct rank_work work = rank_work_at(rows->scratch, args->cols);
+	unsigned char *memory =
+		(unsigned char *)rows->scratch + rank_work_size(args->cols);
 	struct della_masks masks = {
 		.factors = state,
-		.kept = (unsigned char *)rows->scratch +
-			rank_work_size(args->cols),
+		.kept = memory,
+		.divisors =
+			della_divides(args) ? (float *)(void *)memory : NULL,
 		.first = rows->first,
 		.count = rows->count,
 	};
 
 	for (size_t i = 0; i < args->inputs; i++) {
-		unsigned char *kept = masks.kept + i * rows->count;
-
 		if (!della_draws(args, i))
 			continue;
 		for (size_t at = 0; at < rows->count; at += args->cols)
-			della_mask_row(args, rows, i, at, &work, kept + at);
+			della_mask_row(args, rows, i, at, &work, &masks);
 	}
 	return masks;
 }
@@ -154,6 +189,19 @@ static inline void della_drop(const struct della_masks *masks,
 		delta[k] *= (float)kept[k];
 }
 
+/* What is dropped becomes 0 here, too: it is divided by infinity. */
+static inline void della_divide(const struct della_masks *masks,
+				const struct tile *tile, size_t i,
+				float *restrict delta)
+{
+	const float *restrict divisors = masks->divisors + i * masks->count +
+					 (tile->first - masks->first);
+	size_t count = tile->count;
+
+	for (size_t k = 0; k < count; k++)
+		delta[k] = R(delta[k] / divisors[k]);
+}
+
 static inline void della_sparsify(const struct method_args *args,
 				  const void *state, const struct tile *tile,
 				  size_t i, float *delta)
@@ -163,6 +211,10 @@ static inline void della_sparsify(const struct method_args *args,
 
 	if (!della_draws(args, i)) {
 		memset(delta, 0, count * sizeof(*delta));
+		return;
+	}
+	if (masks->divisors) {
+		della_divide(masks, tile, i, delta);
 		return;
 	}
 	della_drop(masks, tile, i, delta);

@@ -25,6 +25,7 @@ METHOD(della_linear) = {
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
 	.own_bases = true,
+	.has_paper = true,
 	.draws = della_draws,
 	.options = options,
 	.options_count = ARRAY_LEN(options),

@@ -17,6 +17,7 @@
 #ifndef LMFS_METHODS_ROW_RANKS_H
 #define LMFS_METHODS_ROW_RANKS_H
 
+#include "core/methods/rank_chance.h"
 #include "core/methods/top_k.h"
 
 #define RANK_LOW_BITS 16 /* of a magnitude, below its bin */
@@ -30,11 +31,6 @@
 #define RANK_INSERTION_MAX 32
 #define RANK_RADIX_BITS 8
 #define RANK_RADIX (1u << RANK_RADIX_BITS)
-
-struct chance {
-	float low, epsilon;
-	uint32_t last; /* the greatest rank, C-1 */
-};
 
 /* Draws of a bin's members below `kept` keep, others below `open` may. While
  * they are counted `open` is their number. */
@@ -88,19 +84,6 @@ static inline struct rank_work rank_work_at(void *memory, size_t cols)
 	work.members = (uint16_t *)(work.magnitudes + cols);
 	work.spare = work.members + cols;
 	return work;
-}
-
-/* Draws below it keep an element of that rank, given as twice the rank. */
-static inline uint32_t chance_limit(const struct chance *chance,
-				    uint64_t rank_twice)
-{
-	float q = 0.5f;
-	float p;
-
-	if (chance->last)
-		q = R((float)((double)rank_twice / 2) / (float)chance->last);
-	p = R(chance->low + R(R(q * 2) * chance->epsilon));
-	return (uint32_t)min_u64(rng_threshold((double)p), UINT32_MAX);
 }
 
 /* Count the row's magnitudes; only the octaves that occur are touched. */

@@ -14,6 +14,9 @@
  * sum of 0 counts as positive, and 0 for all others and for wd_i = 0. A divisor
  * that is 0 (without election: below 1e-8) is replaced by 1.
  *
+ * mergekit elects so; how SEMANTICS_PAPER does is in task_elect.h. Without
+ * election both are the same.
+ *
  * Sums start from 0 and follow the order of the recipe. What is not kept is
  * multiplied by 0, so that an infinity among it makes a NaN, as in mergekit.
  */
@@ -112,6 +115,12 @@ static inline bool task_rescales(const struct method_args *args)
 	return method_value(args, TASK_RESCALE, 0) != 0;
 }
 
+/* Whether random masks give the L1 norm back; the papers do it otherwise. */
+static inline bool task_matches_norm(const struct method_args *args)
+{
+	return task_rescales(args) && args->semantics != SEMANTICS_PAPER;
+}
+
 static inline void task_delta(const struct method_args *args,
 			      const struct tile *tile, size_t i,
 			      float *restrict delta)
@@ -139,6 +148,15 @@ static inline float task_factor(double before, double after)
 typedef void task_sparsify(const struct method_args *args, const void *state,
 			   const struct tile *tile, size_t i, float *delta);
 
+static inline void task_sparse(const struct method_args *args,
+			       const void *state, const struct tile *tile,
+			       task_sparsify *sparsify, size_t i, float *delta)
+{
+	task_delta(args, tile, i, delta);
+	if (sparsify && task_density(args, i) < 1)
+		sparsify(args, state, tile, i, delta);
+}
+
 static inline void task_weighted(const struct method_args *args,
 				 const void *state, const struct tile *tile,
 				 task_sparsify *sparsify, size_t i, float *wd)
@@ -146,9 +164,7 @@ static inline void task_weighted(const struct method_args *args,
 	float w = R((float)method_value(args, TASK_WEIGHT, i));
 	size_t count = tile->count;
 
-	task_delta(args, tile, i, wd);
-	if (sparsify && task_density(args, i) < 1)
-		sparsify(args, state, tile, i, wd);
+	task_sparse(args, state, tile, sparsify, i, wd);
 	for (size_t k = 0; k < count; k++)
 		wd[k] = R(wd[k] * w);
 }
@@ -231,9 +247,11 @@ static inline void task_agree(const float *restrict wd,
 	}
 }
 
-/* With election. */
-static inline void task_elect(const struct method_args *args, const void *state,
-			      const struct tile *tile, task_sparsify *sparsify)
+/* With mergekit's election. */
+static inline void task_elect_weighted(const struct method_args *args,
+				       const void *state,
+				       const struct tile *tile,
+				       task_sparsify *sparsify)
 {
 	float wd[TILE_ELEMENTS] __attribute__((aligned(64)));
 	float elected[TILE_ELEMENTS] __attribute__((aligned(64)));
@@ -265,6 +283,15 @@ static inline void task_elect(const struct method_args *args, const void *state,
 		div[k] = R(div[k]) == 0 ? 1 : R(div[k]);
 	}
 	task_finish(args, tile, div);
+}
+
+/* For merge_method.check of methods whose papers do not rescale. */
+static inline const char *task_check_paper(const struct method_args *args)
+{
+	if (args->semantics != SEMANTICS_PAPER || !task_rescales(args))
+		return NULL;
+	return "llmergefs.semantics: paper has no rescale: the paper leaves "
+	       "what is kept as it is; take rescale away, or the semantics";
 }
 
 #endif

@@ -1,15 +1,17 @@
 /*
  * ties: trim, elect signs, merge what agrees (Yadav et al., "TIES-Merging:
  * Resolving Interference When Merging Models", 2023). Election and sum are in
- * task_family.h; trimming keeps the k greatest magnitudes of a task vector
- * (top_k.h),
+ * task_family.h and task_elect.h; trimming keeps the k greatest magnitudes of
+ * a task vector (top_k.h),
  *
  *	k = max(1, trunc(density N))	of the N elements of the tensor.
  *
  * With `rescale` what is kept is multiplied by S0 / S1, the sums of magnitudes
- * before and after. density <= 0 keeps nothing, density >= 1 keeps all.
+ * before and after; the paper leaves it as it is, so SEMANTICS_PAPER refuses
+ * that. density <= 0 keeps nothing, density >= 1 keeps all.
  */
 #include "core/methods/top_k.h"
+#include "core/methods/task_elect.h"
 
 /* The state: one for every input, zeros where it is not trimmed. */
 struct trim {
@@ -126,9 +128,11 @@ METHOD(ties) = {
 	.models_max = METHOD_ANY_COUNT,
 	.missing = MISSING_PRESENT,
 	.own_bases = true,
+	.has_paper = true,
 	.options = options,
 	.options_count = ARRAY_LEN(options),
 	.unchanged = base_alone,
+	.check = task_check_paper,
 	.state_size = ties_state_size,
 	.scratch_size = ties_scratch_size,
 	.reduce = ties_reduce,

@@ -108,31 +108,44 @@ static void rank_row(const float *delta, size_t cols, double *twice)
 	free(places);
 }
 
-static void draw_ranked(const struct merge_method *method,
-			const struct method_args *args, size_t i,
-			const float *delta, float *mask)
+static void rank_chances(const struct merge_method *method,
+			 const struct method_args *args, size_t i,
+			 const float *delta, float *chances)
 {
 	double density = option(method, args, "density", i);
 	double epsilon = option(method, args, "epsilon", i);
 	double *twice = calloc(args->cols, sizeof(*twice));
 
 	for (size_t j = 0; j < args->elements; j++) {
-		struct rng_key key =
-			rng_block_key(args->seed, args->positions[i],
-				      args->name, j / RNG_BLOCK);
 		size_t col = j % args->cols;
 		float q = 0.5f;
-		float p;
 
 		if (col == 0)
 			rank_row(delta + j, args->cols, twice);
 		if (args->cols > 1)
 			q = (float)(twice[col] / 2) / (float)(args->cols - 1);
-		p = (float)(density - epsilon) + q * 2 * (float)epsilon;
-		mask[j] = rng_draw(key, j % RNG_BLOCK) <
-			  floor((double)p * 4294967296.0 + 0.5);
+		chances[j] =
+			(float)(density - epsilon) + q * 2 * (float)epsilon;
 	}
 	free(twice);
+}
+
+static void draw_ranked(const struct merge_method *method,
+			const struct method_args *args, size_t i,
+			const float *delta, float *mask)
+{
+	float *chances = calloc(args->elements, sizeof(*chances));
+
+	rank_chances(method, args, i, delta, chances);
+	for (size_t j = 0; j < args->elements; j++) {
+		struct rng_key key =
+			rng_block_key(args->seed, args->positions[i],
+				      args->name, j / RNG_BLOCK);
+
+		mask[j] = rng_draw(key, j % RNG_BLOCK) <
+			  floor((double)chances[j] * 4294967296.0 + 0.5);
+	}
+	free(chances);
 }
 
 /* Multiply by the mask, and give the L1 norm back where asked to. */
@@ -150,6 +163,27 @@ static void apply_mask(float *delta, const float *mask, size_t n, bool rescale)
 		return;
 	for (size_t j = 0; j < n; j++)
 		delta[j] *= (float)before / (float)after;
+}
+
+/* By the papers: what is kept is divided by the chance that it had. */
+static void divide_by_chance(const struct merge_method *method,
+			     const struct method_args *args, size_t i,
+			     float *delta, const float *mask)
+{
+	double density = option(method, args, "density", i);
+	bool ranked = !strncmp(method->name, "della", 5);
+	float *chances = calloc(args->elements, sizeof(*chances));
+
+	for (size_t j = 0; j < args->elements; j++)
+		chances[j] = (float)density;
+	if (ranked)
+		rank_chances(method, args, i, delta, chances);
+	for (size_t j = 0; j < args->elements; j++) {
+		delta[j] *= mask[j];
+		if (option(method, args, "rescale", 0) != 0 && mask[j] != 0)
+			delta[j] /= chances[j];
+	}
+	free(chances);
 }
 
 static void sparsify(const struct merge_method *method,
@@ -177,8 +211,35 @@ static void sparsify(const struct merge_method *method,
 		draw_ranked(method, args, i, delta, mask);
 	else
 		draw(args, i, density, mask);
-	apply_mask(delta, mask, n, option(method, args, "rescale", 0) != 0);
+	if (args->semantics == SEMANTICS_PAPER)
+		divide_by_chance(method, args, i, delta, mask);
+	else
+		apply_mask(delta, mask, n,
+			   option(method, args, "rescale", 0) != 0);
 	free(mask);
+}
+
+/* All deltas of an element are in delta[0 .. m - 1], not weighted. */
+static float combine_plain(const struct merge_method *method,
+			   const struct method_args *args, const float *delta,
+			   const float *w, size_t m)
+{
+	double lambda = option(method, args, "lambda", 0);
+	float sum = 0, mixed = 0;
+	size_t votes = 0;
+
+	for (size_t i = 0; i < m; i++)
+		sum += delta[i];
+	for (size_t i = 0; i < m; i++) {
+		bool agrees =
+			(delta[i] > 0 && sum > 0) || (delta[i] < 0 && sum < 0);
+
+		mixed += delta[i] * w[i] * (float)agrees;
+		votes += agrees;
+	}
+	if (option(method, args, "normalize", 0) && votes)
+		mixed /= (float)votes;
+	return lambda == 1 ? mixed : mixed * (float)lambda;
 }
 
 /* All weighted deltas of an element are in wd[0 .. m - 1]. */
@@ -216,6 +277,9 @@ static void make_task(const struct merge_method *method,
 	size_t n = args->elements;
 	const float *base = x[args->base];
 	float *wd = calloc(n * args->inputs, sizeof(*wd));
+	bool elects =
+		strstr(method->name, "ties") || !strcmp(method->name, "della");
+	bool plain = elects && args->semantics == SEMANTICS_PAPER;
 	float w[METHOD_INPUTS_MAX];
 	size_t m = 0;
 
@@ -229,7 +293,7 @@ static void make_task(const struct merge_method *method,
 		sparsify(method, args, i, delta);
 		w[m] = (float)option(method, args, "weight", i);
 		for (size_t j = 0; j < n; j++)
-			delta[j] *= w[m];
+			delta[j] *= plain ? 1 : w[m];
 		m++;
 	}
 	for (size_t j = 0; j < n; j++) {
@@ -237,7 +301,8 @@ static void make_task(const struct merge_method *method,
 
 		for (size_t i = 0; i < m; i++)
 			column[i] = wd[i * n + j];
-		out[j] = base[j] + combine(method, args, column, w, m);
+		out[j] = base[j] + (plain ? combine_plain : combine)(
+					   method, args, column, w, m);
 	}
 	free(wd);
 }

@@ -94,6 +94,24 @@ const struct variant variants[VARIANTS] = {
 	{ "della", { "epsilon" }, { 0.49999 }, { 0.5, 1, 1, -1 } },
 	{ "della", { "epsilon", "normalize" }, { 0.1, 0 }, { 0.7, 1, 0.3, 1 } },
 	{ "della", { 0 }, { 0 }, { 1, 1, 1, 1 } },
+	{ "ties", { PAPER }, { 0 }, { 0.5, 1, 0.2, 0.1 } },
+	{ "ties",
+	  { "normalize", "lambda", PAPER },
+	  { 0, 1.3 },
+	  { 1, 1, 1, 0 } },
+	{ "dare_linear", { PAPER }, { 0 }, { 0.5, 1, 0.1, 0 } },
+	{ "dare_linear",
+	  { "rescale", "normalize", PAPER },
+	  { 0, 1 },
+	  { 0.3, 1, 0.9, 1 } },
+	{ "dare_ties", { "normalize", PAPER }, { 1 }, { 0.5, 1, 0.1, 0.9 } },
+	{ "breadcrumbs_ties", { PAPER }, { 0 }, { 0.5, 1, 0.2, 0.97 } },
+	{ "della", { PAPER }, { 0 }, { 0.5, 1, 0.2, 0.8 } },
+	{ "della", { "rescale", PAPER }, { 0 }, { 0.5, 1, 0.3, 0 } },
+	{ "della_linear",
+	  { "normalize", "epsilon", PAPER },
+	  { 1, -0.1 },
+	  { 0.7, 1, 0.3, 1 } },
 	{ "sce", { 0 }, { 0 }, { 0 } },
 	{ "sce", { "select_topk", "int8_mask" }, { 0.3, 1 }, { 0 } },
 	{ "sce", { "select_topk" }, { 0.999 }, { 0 } },
@@ -119,17 +137,25 @@ static float number(enum data data, uint64_t *seed, float like)
 static bool is_option(const struct variant *variant, size_t o)
 {
 	return o < 4 && variant->option[o] &&
-	       strcmp(variant->option[o], NO_BASE) != 0;
+	       strcmp(variant->option[o], NO_BASE) != 0 &&
+	       strcmp(variant->option[o], PAPER) != 0;
 }
 
-static bool has_base(const struct variant *variant)
+/* What the last option says, where it is none. */
+static bool has_mark(const struct variant *variant, const char *mark)
 {
 	size_t o = 0;
 
 	while (is_option(variant, o))
 		o++;
+	return o < 4 && variant->option[o] &&
+	       strcmp(variant->option[o], mark) == 0;
+}
+
+static bool has_base(const struct variant *variant)
+{
 	return method_by_name(variant->method)->base != BASE_UNUSED &&
-	       (o == 4 || !variant->option[o]);
+	       !has_mark(variant, NO_BASE);
 }
 
 static size_t inputs_of(const struct variant *variant)
@@ -154,6 +180,8 @@ static void sample_set(struct sample *s, const struct variant *variant)
 			if (!strcmp(name, "density"))
 				job_set(&s->jf, name, i, variant->density[i]);
 		}
+	if (has_mark(variant, PAPER))
+		s->jf.job.args.semantics = SEMANTICS_PAPER;
 	for (size_t o = 0; is_option(variant, o); o++)
 		job_set_all(&s->jf, variant->option[o], variant->value[o]);
 }

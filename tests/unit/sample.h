@@ -16,9 +16,11 @@
 
 /*
  * Values of options; those that are not named have their defaults. The last
- * option may be NO_BASE, where a method may have one or not.
+ * option may be NO_BASE, where a method may have one or not, or PAPER for
+ * SEMANTICS_PAPER.
  */
 #define NO_BASE "no base"
+#define PAPER "paper"
 
 struct variant {
 	const char *method;
@@ -27,7 +29,7 @@ struct variant {
 	double density[INPUTS];
 };
 
-#define VARIANTS 63
+#define VARIANTS 72
 
 extern const struct variant variants[VARIANTS];
 

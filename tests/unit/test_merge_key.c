@@ -105,6 +105,18 @@ static void set_base(struct job_fixture *jf)
 	jf->job.args.base = 1;
 }
 
+static void set_origins(struct job_fixture *jf)
+{
+	static const size_t origins[] = { METHOD_NO_BASE, 2, 0 };
+
+	jf->job.args.origins = origins;
+}
+
+static void set_semantics(struct job_fixture *jf)
+{
+	jf->job.args.semantics = SEMANTICS_PAPER;
+}
+
 static struct merge_method newer;
 
 static void set_version(struct job_fixture *jf)
@@ -144,6 +156,8 @@ static const struct {
 	{ "source", set_source, BOTH, BOTH },
 	{ "order of inputs", swap_inputs, BOTH, BOTH },
 	{ "base", set_base, BOTH, BOTH },
+	{ "origin of a task vector", set_origins, BOTH, BOTH },
+	{ "semantics", set_semantics, NO, BOTH },
 	{ "version", set_version, BOTH, BOTH },
 };
 

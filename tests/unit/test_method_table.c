@@ -167,6 +167,26 @@ static void counts_and_policies_are_mergekits(void **state)
 	}
 }
 
+/* Methods of task vectors, and those among them whose papers differ. */
+static void own_bases_and_papers_are_of_task_vectors(void **state)
+{
+	static const char *const own[] = { "task_arithmetic",  "ties",
+					   "dare_linear",      "dare_ties",
+					   "breadcrumbs",      "della_linear",
+					   "breadcrumbs_ties", "della" };
+
+	for (size_t i = 0; i < method_count(); i++) {
+		const struct merge_method *m = method_at(i);
+		bool listed = false;
+
+		for (size_t j = 0; j < ARRAY_LEN(own); j++)
+			listed |= strcmp(m->name, own[j]) == 0;
+		assert_int_equal(m->own_bases, listed);
+		assert_int_equal(m->has_paper,
+				 listed && strcmp(m->name, own[0]) != 0);
+	}
+}
+
 static void options_and_defaults_are_mergekits(void **state)
 {
 	size_t options = 0;
@@ -420,6 +440,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_and_policies_are_mergekits),
+		cmocka_unit_test(own_bases_and_papers_are_of_task_vectors),
 		cmocka_unit_test(options_and_defaults_are_mergekits),
 		cmocka_unit_test(ranges_are_given),
 		cmocka_unit_test(rows_are_whole),

@@ -37,6 +37,7 @@ static void own_open(struct job_fixture *jf, const struct sample *s,
 		for (size_t i = 0; i < INPUTS; i++)
 			job_set(jf, plain->method->options[o].name, i,
 				method_value(&plain->args, o, i));
+	jf->job.args.semantics = plain->args.semantics;
 	jf->job.args.origins = own_origins;
 }
 

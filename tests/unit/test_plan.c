@@ -112,6 +112,38 @@ static void the_base_is_marked_and_asked_for_nothing(void **state)
 	assert_int_equal(planned.plan->bytes, (32 + 3 * 24 + 4) * 2);
 }
 
+/* A method that has no paper's semantics of its own makes the same bytes by the
+ * same key whatever the recipe asks for. */
+static void semantics_reach_the_methods_that_have_them(void **state)
+{
+	static const struct {
+		const char *method;
+		enum semantics semantics;
+	} cases[] = {
+		{ "ties", SEMANTICS_PAPER },
+		{ "dare_linear", SEMANTICS_PAPER },
+		{ "della", SEMANTICS_PAPER },
+		{ "task_arithmetic", SEMANTICS_MERGEKIT },
+		{ "linear", SEMANTICS_MERGEKIT },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_PLANNED struct planned planned;
+		char yaml[256];
+
+		snprintf(yaml, sizeof(yaml),
+			 "merge_method: %s\nbase_model: ./b\n"
+			 "parameters: {weight: 1}\n"
+			 "models: [{model: ./a}]\n"
+			 "llmergefs: {semantics: paper}\n",
+			 cases[i].method);
+		planned_open(&planned, *state, yaml);
+		assert_int_equal(planned.report.count, 0);
+		assert_int_equal(planned_job(&planned, UP(1))->args.semantics,
+				 cases[i].semantics);
+	}
+}
+
 /* Layers are renumbered; filters of models see the source's number, filters of
  * all the output's; gradients start anew in every slice. */
 static void slices_stack_layers(void **state)
@@ -458,6 +490,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_models_are_merged_tensor_by_tensor),
 		cmocka_unit_test(the_base_is_marked_and_asked_for_nothing),
+		cmocka_unit_test(semantics_reach_the_methods_that_have_them),
 		cmocka_unit_test(slices_stack_layers),
 		cmocka_unit_test(slices_have_bases_of_their_own),
 		cmocka_unit_test(types_follow_the_recipe),

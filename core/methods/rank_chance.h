@@ -1,0 +1,34 @@
+/*
+ * The chance of an element of a row to be kept, by its rank among the row's
+ * magnitudes.
+ */
+#ifndef LMFS_METHODS_RANK_CHANCE_H
+#define LMFS_METHODS_RANK_CHANCE_H
+
+#include "core/methods/body.h"
+
+struct chance {
+	float low, epsilon;
+	uint32_t last; /* the greatest rank, C-1 */
+};
+
+/* Of an element of that rank, given as twice the rank. */
+static inline float chance_at(const struct chance *chance, uint64_t rank_twice)
+{
+	float q = 0.5f;
+
+	if (chance->last)
+		q = R((float)((double)rank_twice / 2) / (float)chance->last);
+	return R(chance->low + R(R(q * 2) * chance->epsilon));
+}
+
+/* Draws below it keep such an element. */
+static inline uint32_t chance_limit(const struct chance *chance,
+				    uint64_t rank_twice)
+{
+	float p = chance_at(chance, rank_twice);
+
+	return (uint32_t)min_u64(rng_threshold((double)p), UINT32_MAX);
+}
+
+#endif
