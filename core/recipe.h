@@ -89,6 +89,12 @@ static inline void recipe_auto_close(struct recipe *const *recipe)
 }
 #define AUTO_RECIPE AUTO(recipe_auto_close)
 
+/* What llmergefs.rng, .semantics and .arithmetic are, as recipes spell it. */
+struct recipe_manner {
+	const char *rng, *semantics, *arithmetic;
+};
+struct recipe_manner recipe_manner(const struct recipe *recipe);
+
 /* ", the base of ./a and 2 more", where models have this one for a base of
  * their own; else "". */
 struct where recipe_own_base_text(const struct recipe *recipe,

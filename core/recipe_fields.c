@@ -272,6 +272,15 @@ static void read_manner(const struct reader *reader, const struct json *ours)
 		ARRAY_LEN(arithmetic_names));
 }
 
+struct recipe_manner recipe_manner(const struct recipe *recipe)
+{
+	return (struct recipe_manner){
+		.rng = rng_names[recipe->rng],
+		.semantics = semantics_names[recipe->semantics],
+		.arithmetic = arithmetic_names[recipe->arithmetic],
+	};
+}
+
 void recipe_read_ours(const struct reader *reader)
 {
 	struct recipe *recipe = reader->recipe;

@@ -155,6 +155,7 @@ static void write_groups(FILE *out, const struct description *list,
 
 static void write_recipe_head(FILE *out, const struct recipe *recipe)
 {
+	struct recipe_manner manner = recipe_manner(recipe);
 	char hash[HASH_HEX_LEN + 1];
 
 	hash_hex(recipe->hash, hash);
@@ -171,6 +172,12 @@ static void write_recipe_head(FILE *out, const struct recipe *recipe)
 	write_named(out, "dtype", torch_name(recipe->dtype));
 	fputs(",\n  ", out);
 	write_named(out, "out_dtype", torch_name(recipe->out_dtype));
+	fputs(",\n  ", out);
+	write_named(out, "arithmetic", manner.arithmetic);
+	fputs(",\n  ", out);
+	write_named(out, "semantics", manner.semantics);
+	fputs(",\n  ", out);
+	write_named(out, "rng", manner.rng);
 	fprintf(out,
 		",\n  \"seed\": %" PRIu64 ",\n  \"shard_size\": %" PRIu64
 		",\n  \"groups\": [",

@@ -102,7 +102,11 @@ static void print_method(const struct merge_method *method)
 {
 	printf("%s: %s\n    takes ", method->name, method->summary);
 	print_models(stdout, method);
-	putchar('\n');
+	fputs(method->own_bases ? "; models may have bases of their own\n"
+				: "\n",
+	      stdout);
+	if (method->has_paper)
+		puts("    differs with semantics: paper");
 	for (size_t i = 0; i < method->options_count; i++)
 		print_option(&method->options[i]);
 }
@@ -145,7 +149,9 @@ static void write_method_json(FILE *out, const struct merge_method *method)
 		fputs("null", out);
 	else
 		fprintf(out, "%zu", method->models_max);
-	fputs(", \"options\": [", out);
+	fprintf(out, ", \"own_bases\": %s, \"has_paper\": %s, \"options\": [",
+		method->own_bases ? "true" : "false",
+		method->has_paper ? "true" : "false");
 	for (size_t i = 0; i < method->options_count; i++) {
 		fputs(i ? ",\n      " : "\n      ", out);
 		write_option_json(out, &method->options[i]);

@@ -2,6 +2,7 @@
 against peft, which elects and divides as the paper does; and task vectors that
 start from bases of models' own."""
 
+import json
 from string import Template
 
 import numpy as np
@@ -265,11 +266,40 @@ def test_an_own_base_that_is_the_recipes_changes_no_byte(family, tmp_path):
                for name in made[0])
 
 
-def test_own_bases_are_shown(family, tmp_path):
-    folders = family("llama")
+def test_own_bases_are_shown(family, tmp_path, mount):
+    folders = {name: str(path) for name, path in family("llama").items()}
     recipe = write(tmp_path / "recipe.yml", CHAT, **folders, density=1,
                    method="task_arithmetic", own=OWN % folders["base"])
-    run = llmergefs("check", recipe)
-    assert run.returncode == 0
-    assert f"{folders['base']}: 39 tensors, the base of {folders['b']}" \
-        in run.stdout.replace("\n", " "), run.stdout
+    text = llmergefs("check", recipe).stdout
+    assert f"{folders['base']}: 39 tensors, the base of {folders['b']}\n" in text
+    checked = json.loads(llmergefs("check", "--json", recipe).stdout)
+    assert [(each["model"], each["base"], each["own_base"])
+            for each in checked["models"]] == [
+        (folders["b"], False, False), (folders["c"], False, False),
+        (folders["a"], True, False), (folders["base"], False, True)]
+    shown = json.loads((mount(recipe) / ".llmergefs/recipe.json").read_text())
+    assert [{key: value for key, value in each.items() if key != "options"}
+            for each in shown["groups"][0]["inputs"]] == [
+        {"model": folders["b"], "task_vector_from": folders["base"]},
+        {"model": folders["c"]}, {"model": folders["a"], "base": True},
+        {"model": folders["base"], "own_base": True}]
+
+
+def test_an_own_base_is_swept(family, tmp_path, mount):
+    folders = {name: str(path) for name, path in family("llama").items()}
+    own = OWN % folders["base"]
+    recipe = write(tmp_path / "recipe.yml", CHAT.replace("{seed: 3}", """
+  sweep:
+    models[0].llmergefs.base_model: [$base, $c]
+"""), **folders, density=1, method="task_arithmetic", own=own)
+    mounted = mount(recipe)
+    points = [tensors(folder) for folder in sorted(mounted.iterdir())
+              if (folder / "config.json").exists() and
+              not folder.is_symlink()]
+    assert len(points) == 2
+    for name, base in (("base", folders["base"]), ("c", folders["c"])):
+        alone = write(tmp_path / f"{name}.yml", CHAT, **folders, density=1,
+                      method="task_arithmetic", own=OWN % base)
+        want = tensors(export(alone, tmp_path / name))
+        assert any(all(torch.equal(point[key], want[key]) for key in want)
+                   for point in points), name

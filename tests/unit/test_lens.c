@@ -121,6 +121,9 @@ static void recipe_json_groups_tensors_made_alike(void **state)
 	assert_string_equal(json_member_string(tree, "method"), "linear");
 	assert_string_equal(json_member_string(tree, "dtype"), "bfloat16");
 	assert_int_equal(json_member(tree, "out_dtype")->type, JSON_NULL);
+	assert_string_equal(json_member_string(tree, "semantics"), "mergekit");
+	assert_string_equal(json_member_string(tree, "arithmetic"), "float32");
+	assert_string_equal(json_member_string(tree, "rng"), "counter");
 	groups = json_member(tree, "groups");
 	assert_int_equal(groups->count, 2);
 	for (size_t i = 0; i < 2; i++) {

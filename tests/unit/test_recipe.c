@@ -211,6 +211,9 @@ static void fields_are_checked(void **state)
 		  "chat_template: a new chat template is not supported yet; "
 		  "leave it out and the merged model keeps that of its base "
 		  "(or first) model\n" },
+		{ LINEAR "llmergefs: {semantics: papers, rng: 1}\n", EINVAL,
+		  "llmergefs.rng: must be counter or mt19937\n"
+		  "llmergefs.semantics: must be mergekit or paper\n" },
 		{ LINEAR "llmergefs: {seed: -1, shard_size: 5 bytes}\n", EINVAL,
 		  "llmergefs.seed: must be a whole number from 0 to 2^53\n"
 		  "llmergefs.shard_size: must be a number of bytes such as "
@@ -412,7 +415,8 @@ static void a_recipe_is_read_into_its_structure(void **state)
 		      "dtype: torch.float32\n"
 		      "out_dtype: float16\n"
 		      "tokenizer_source: base\n"
-		      "llmergefs: {seed: 9, shard_size: 2GB}\n",
+		      "llmergefs: {seed: 9, shard_size: 2GB, "
+		      "semantics: paper}\n",
 		      &report);
 	const struct slice *slice;
 
@@ -436,6 +440,8 @@ static void a_recipe_is_read_into_its_structure(void **state)
 	assert_string_equal(recipe->tokenizer_source, "base");
 	assert_int_equal(recipe->seed, 9);
 	assert_int_equal(recipe->shard_size, 2000000000);
+	assert_int_equal(recipe->semantics, SEMANTICS_PAPER);
+	assert_string_equal(recipe_manner(recipe).semantics, "paper");
 }
 
 /* base_model is appended where it is not listed, last, and spelt exactly. */
