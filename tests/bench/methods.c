@@ -23,6 +23,7 @@ struct run {
 	const struct job *job;
 	enum cpu_level level;
 	size_t threads;
+	struct pool *pool; /* for reductions; NULL: one thread */
 	const void *state;
 	uint64_t stretch; /* bytes that are made in one call */
 	atomic_uint_fast64_t next;
@@ -40,8 +41,10 @@ static void *make_stretches(void *arg)
 	AUTO_MERGE_SCRATCH struct merge_scratch *scratch = merge_scratch_open();
 	uint64_t off, size = run->job->size;
 	AUTO_FREE void *out = alloc_pages(run->stretch);
-	struct error err;
+	struct error err = { 0 };
 
+	if (!scratch)
+		die("no memory for scratch");
 	memset(out, 0, run->stretch);
 	while ((off = atomic_fetch_add(&run->next, run->stretch)) < size)
 		if (merge_bytes(run->job, run->level, run->state, off,
@@ -65,18 +68,23 @@ static void make_all(struct run *run)
 }
 
 /* The calling thread works, too: one of them is not the pool's. */
-static void make_state(struct run *run, void *state)
+static void open_pool(struct run *run)
 {
-	struct pool *pool = NULL;
-	struct error err;
+	struct error err = { 0 };
 
-	if (run->threads > 1)
-		pool = pool_open(run->threads - 1, &err);
-	if (run->threads > 1 && !pool)
+	if (run->threads == 1)
+		return;
+	run->pool = pool_open(run->threads - 1, &err);
+	if (!run->pool)
 		die("%s", err.text);
-	if (merge_state(run->job, run->level, pool, state, &err) < 0)
+}
+
+static void make_state(const struct run *run, void *state)
+{
+	struct error err = { 0 };
+
+	if (merge_state(run->job, run->level, run->pool, state, &err) < 0)
 		die("%s", err.text);
-	pool_close(pool);
 }
 
 static const struct job *greatest_job(const struct plan *plan)
@@ -167,8 +175,10 @@ static void run_recipe(const char *path, enum cpu_level level,
 		threads = *end == ',' ? end + 1 : NULL;
 		run.job = greatest_job(lens->plan);
 		run.stretch = stretch_of(run.job);
+		open_pool(&run);
 		run_rounds(&run, model_set_sources(lens->models), rounds,
 			   steps);
+		pool_close(run.pool);
 		print_run(path, &run, steps, rounds);
 	}
 	lens_close(lens);
