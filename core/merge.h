@@ -41,6 +41,9 @@ struct job {
 	struct method_args args;
 	const struct job_input *inputs; /* args.inputs of them */
 	size_t state_size;		/* 0: needs no state */
+	/* Of the survey that the state is made from; 0: it is not worth keeping
+	 * apart, and made along with the state. */
+	size_t survey_size;
 	uint64_t layer; /* of the output, UINT64_MAX: outside the layers */
 };
 
@@ -66,6 +69,17 @@ int merge_state(const struct job *job, enum cpu_level level, struct pool *pool,
 		void *state, struct error *err);
 
 /*
+ * The same in two steps, for a job with a survey_size: the survey
+ * (job->survey_size bytes), and the state from it. What a survey holds does not
+ * depend on the options, and is never looked at here.
+ */
+int merge_survey(const struct job *job, enum cpu_level level, struct pool *pool,
+		 void *survey, struct error *err);
+int merge_surveyed_state(const struct job *job, enum cpu_level level,
+			 struct pool *pool, const void *survey, void *state,
+			 struct error *err);
+
+/*
  * Make the bytes [off, off + len) of the tensor, within its size. For JOB_ROWS
  * off and len must be whole rows. `state` is NULL where state_size is 0. Adds
  * to *nonfinite (may be NULL) the elements made whose value would be infinite
@@ -83,8 +97,11 @@ int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
  * base (or the origin of which), and each input's identity, offset, dtype and
  * rounding; for methods that draw also seed, name and positions, or the
  * streams. The tensor's: the same with semantics, all options and the output
- * dtype. May read sources (their identity).
+ * dtype. The survey's: its name and version in place of the method's, no options
+ * and nothing of draws. May read sources (their identity).
  */
+int merge_survey_key(const struct job *job, struct hash128 *key,
+		     struct error *err);
 int merge_state_key(const struct job *job, struct hash128 *key,
 		    struct error *err);
 int merge_tensor_key(const struct job *job, struct hash128 *key,

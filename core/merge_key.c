@@ -10,9 +10,18 @@
 /* Raised whenever the driver or the kernels change what they make. */
 #define KEY_VERSION 1
 
-/* Which of the four keys of a job is written. */
+/* What a key is of. */
+enum key_subject { KEY_SURVEY, KEY_STATE, KEY_TENSOR };
+
+static const char *const subject_names[] = {
+	[KEY_SURVEY] = "survey ",
+	[KEY_STATE] = "state ",
+	[KEY_TENSOR] = "tensor ",
+};
+
+/* Which of the keys of a job is written. */
 struct key_kind {
-	bool state;    /* of the state, else of the tensor */
+	enum key_subject subject;
 	bool likeness; /* sources by likeness, else by identity */
 };
 
@@ -122,7 +131,8 @@ static void write_manner(struct key_text *out, const struct job *job,
 		key_text_add(out, roundings[job->rounding]);
 		key_text_add(out, "\n");
 	}
-	if (!kind.state && job->args.semantics != SEMANTICS_MERGEKIT) {
+	if (kind.subject == KEY_TENSOR &&
+	    job->args.semantics != SEMANTICS_MERGEKIT) {
 		key_text_add(out, "semantics ");
 		key_text_u64(out, job->args.semantics);
 		key_text_add(out, "\n");
@@ -141,16 +151,26 @@ static void write_origins(struct key_text *out, const struct job *job)
 	key_text_add(out, "\n");
 }
 
+static void write_version(struct key_text *out, const char *what,
+			  const char *name, unsigned version)
+{
+	key_text_add(out, what);
+	key_text_add(out, name);
+	key_text_add(out, " ");
+	key_text_u64(out, version);
+	key_text_add(out, "\n");
+}
+
 static void write_method(struct key_text *out, const struct job *job,
 			 struct key_kind kind)
 {
 	const struct merge_method *method = job->method;
+	const struct method_survey *survey = method->survey;
 
-	key_text_add(out, "method ");
-	key_text_add(out, method->name);
-	key_text_add(out, " ");
-	key_text_u64(out, method->version);
-	key_text_add(out, "\n");
+	if (kind.subject == KEY_SURVEY)
+		write_version(out, "survey ", survey->name, survey->version);
+	else
+		write_version(out, "method ", method->name, method->version);
 	if (job->args.base != METHOD_NO_BASE) {
 		key_text_add(out, "base ");
 		key_text_u64(out, job->args.base);
@@ -158,8 +178,10 @@ static void write_method(struct key_text *out, const struct job *job,
 	}
 	write_origins(out, job);
 	write_manner(out, job, kind);
+	if (kind.subject == KEY_SURVEY)
+		return;
 	for (size_t i = 0; i < method->options_count; i++)
-		if (!kind.state || method->options[i].in_state)
+		if (kind.subject == KEY_TENSOR || method->options[i].in_state)
 			write_option(out, job, i);
 }
 
@@ -206,7 +228,7 @@ static void write_word(struct key_text *out, const char *what, const char *word)
 static int write_key(struct key_text *out, const struct job *job,
 		     struct key_kind kind, struct error *err)
 {
-	key_text_add(out, kind.state ? "state " : "tensor ");
+	key_text_add(out, subject_names[kind.subject]);
 	key_text_u64(out, KEY_VERSION);
 	key_text_add(out, "\n");
 	write_shape(out, job);
@@ -215,9 +237,9 @@ static int write_key(struct key_text *out, const struct job *job,
 		return write_inputs(out, job, kind, err);
 	}
 	write_method(out, job, kind);
-	if (job->method->draws)
+	if (job->method->draws && kind.subject != KEY_SURVEY)
 		write_draws(out, job);
-	if (!kind.state)
+	if (kind.subject == KEY_TENSOR)
 		write_word(out, "output ", dtype_info(job->dtype)->name);
 	return write_inputs(out, job, kind, err);
 }
@@ -236,24 +258,32 @@ static int key_of(const struct job *job, struct key_kind kind,
 	return rc ? fail(err, -rc, "%s: no memory for its key", job->name) : 0;
 }
 
+int merge_survey_key(const struct job *job, struct hash128 *key,
+		     struct error *err)
+{
+	return key_of(job, (struct key_kind){ KEY_SURVEY, false }, key, err);
+}
+
 int merge_state_key(const struct job *job, struct hash128 *key,
 		    struct error *err)
 {
-	return key_of(job, (struct key_kind){ .state = true }, key, err);
+	return key_of(job, (struct key_kind){ KEY_STATE, false }, key, err);
 }
 
 int merge_tensor_key(const struct job *job, struct hash128 *key,
 		     struct error *err)
 {
-	return key_of(job, (struct key_kind){ .state = false }, key, err);
+	return key_of(job, (struct key_kind){ KEY_TENSOR, false }, key, err);
 }
 
 int merge_state_likeness(const struct job *job, struct hash128 *likeness)
 {
-	return key_of(job, (struct key_kind){ true, true }, likeness, NULL);
+	return key_of(job, (struct key_kind){ KEY_STATE, true }, likeness,
+		      NULL);
 }
 
 int merge_tensor_likeness(const struct job *job, struct hash128 *likeness)
 {
-	return key_of(job, (struct key_kind){ false, true }, likeness, NULL);
+	return key_of(job, (struct key_kind){ KEY_TENSOR, true }, likeness,
+		      NULL);
 }

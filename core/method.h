@@ -3,7 +3,9 @@
  * producible on its own, so a method is
  *
  *	reduce	at most once a tensor: read the inputs, keep a small state
- *		(norms, thresholds, counts), which is cached on disk;
+ *		(norms, thresholds, counts), which is cached on disk; what of it
+ *		no option changes is a survey, cached apart, which makes the
+ *		reduction of other options cheaper;
  *	tile	any run of elements, from the inputs and the state; or
  *	rows	any block of whole rows, where elements alone do not do.
  *
@@ -216,6 +218,25 @@ struct scan_step {
 int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
 	     const struct scan_step *step, void *total);
 
+/* In reduce, what the method's survey made; NULL: it has none, or no need of
+ * one. */
+const void *scan_survey(const struct scan *scan);
+
+/*
+ * The first stage of reductions: what they take from the inputs whatever the
+ * options are. Methods that have the same survey share what it makes.
+ */
+struct method_survey {
+	const char *name;
+	unsigned version; /* raised whenever its bytes change */
+	/* Bytes, 0: with these options reduce needs none. Otherwise neither
+	 * they nor what is made depend on options or on how masks are drawn. */
+	size_t (*size)(const struct method_args *args);
+	/* The survey is plain data, zeroed before. */
+	int (*make)(const struct method_args *args, const struct scan *scan,
+		    void *survey);
+};
+
 struct merge_method {
 	const char *name;    /* in recipes */
 	const char *summary; /* one line */
@@ -245,6 +266,8 @@ struct merge_method {
 	/* Bytes of state for these arguments, 0: no reduction. May be NULL. The
 	 * state is plain data, zeroed before reduce, stored as it is. */
 	size_t (*state_size)(const struct method_args *args);
+	/* What reduce begins with, where there is a state. May be NULL. */
+	const struct method_survey *survey;
 	/* Bytes that reduce needs while it runs. May be NULL: none. */
 	size_t (*scratch_size)(const struct method_args *args);
 	int (*reduce)(const struct method_args *args, const struct scan *scan,

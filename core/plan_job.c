@@ -8,6 +8,9 @@
 
 #include "core/plan_data.h"
 
+/* Bytes of the inputs to one of a survey that is kept, at least. */
+#define SURVEY_SHARE 4
+
 static bool dtype_holds(enum dtype wide, enum dtype narrow)
 {
 	return dtype_promote(wide, narrow) == wide;
@@ -74,6 +77,22 @@ static int job_keep(struct planner *planner, const struct draft *draft,
 	return rc < 0 ? rc : job_inputs(planner, draft, draft->keep, job);
 }
 
+/* A survey is worth keeping apart where it takes much less than what it is made
+ * from; with small tensors it is their size. */
+static size_t survey_size(const struct job *job)
+{
+	const struct method_survey *survey = job->method->survey;
+	uint64_t element = 0;
+	size_t size;
+
+	if (!job->state_size || !survey)
+		return 0;
+	size = survey->size(&job->args);
+	for (size_t i = 0; i < job->args.inputs; i++)
+		element += dtype_info(job->inputs[i].tensor->dtype)->bits / 8;
+	return size <= job->elements * element / SURVEY_SHARE ? size : 0;
+}
+
 static int job_merge(struct planner *planner, const struct draft *draft,
 		     struct job *job)
 {
@@ -84,7 +103,10 @@ static int job_merge(struct planner *planner, const struct draft *draft,
 	job->rounding = draft_rounding(planner, draft);
 	if (method->state_size)
 		job->state_size = method->state_size(&job->args);
-	return job_inputs(planner, draft, 0, job);
+	if (job_inputs(planner, draft, 0, job))
+		return -ENOMEM;
+	job->survey_size = survey_size(job);
+	return 0;
 }
 
 static int jobs_grow(struct planner *planner)

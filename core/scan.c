@@ -8,36 +8,21 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
-#include "core/feed.h"
+#include "core/scan.h"
 
+/* Blocks whose partials wait to be folded: so many, and where partials are
+ * large, as many as fit, but enough for all threads. */
 #define WINDOW_BLOCKS 256
+#define WINDOW_BYTES ((size_t)8 << 20)
+#define WINDOW_BLOCKS_OF_THREAD 4
 #define PARTIAL_ALIGN 64
 
-/* What a thread needs to work on a block; idle ones wait in a list. */
-struct worker {
-	struct worker *next;
+struct scan_worker {
+	struct scan_worker *next;
 	struct merge_scratch *scratch;
 	void *partial; /* where the step commutes; NULL before its first block
 			*/
-};
-
-/* The part of a scan that threads change. */
-struct scan_shared {
-	pthread_mutex_t lock; /* of all but the flag */
-	struct worker *idle;
-	int rc; /* of the first failure, with its sentence */
-	struct error *err;
-	atomic_bool failed; /* later blocks need not be read */
-};
-
-struct scan {
-	const struct job *job;
-	const struct kernels *kernels;
-	struct pool *pool;
-	struct scan_shared *shared;
 };
 
 /* One scan_run(), or one window of it. */
@@ -50,16 +35,16 @@ struct pass {
 	unsigned char *partials; /* of the blocks; NULL: one a worker */
 };
 
-static void worker_close(struct worker *worker)
+static void worker_close(struct scan_worker *worker)
 {
 	merge_scratch_close(worker->scratch);
 	free(worker->partial);
 	free(worker);
 }
 
-static struct worker *worker_open(void)
+static struct scan_worker *worker_open(void)
 {
-	struct worker *worker = calloc(1, sizeof(*worker));
+	struct scan_worker *worker = calloc(1, sizeof(*worker));
 
 	if (!worker)
 		return NULL;
@@ -70,9 +55,9 @@ static struct worker *worker_open(void)
 	return NULL;
 }
 
-static struct worker *worker_take(struct scan_shared *shared)
+static struct scan_worker *worker_take(struct scan_shared *shared)
 {
-	struct worker *worker;
+	struct scan_worker *worker;
 
 	pthread_mutex_lock(&shared->lock);
 	worker = shared->idle;
@@ -82,7 +67,7 @@ static struct worker *worker_take(struct scan_shared *shared)
 	return worker ? worker : worker_open();
 }
 
-static void worker_give(struct scan_shared *shared, struct worker *worker)
+static void worker_give(struct scan_shared *shared, struct scan_worker *worker)
 {
 	pthread_mutex_lock(&shared->lock);
 	worker->next = shared->idle;
@@ -104,13 +89,23 @@ static void scan_fail(struct scan_shared *shared, int rc,
 	atomic_store(&shared->failed, true);
 }
 
-static void *partial_alloc(size_t size)
+void *scan_alloc(size_t size)
 {
-	void *partial = aligned_alloc(PARTIAL_ALIGN, size);
+	size_t bytes = round_up_u64(size, PARTIAL_ALIGN);
+	void *memory = aligned_alloc(PARTIAL_ALIGN, bytes);
 
-	if (partial)
-		memset(partial, 0, size);
-	return partial;
+	if (memory)
+		memset(memory, 0, bytes);
+	return memory;
+}
+
+int scan_no_memory(const struct scan *scan)
+{
+	struct error err;
+	int rc = fail(&err, ENOMEM, "no memory for a reduction");
+
+	scan_fail(scan->shared, rc, &err);
+	return scan->shared->rc;
 }
 
 struct adding {
@@ -129,7 +124,7 @@ static void add_tile(void *ctx, const struct tile *tile)
 		  adding->partial);
 }
 
-static int work_on_block(const struct pass *pass, struct worker *worker,
+static int work_on_block(const struct pass *pass, struct scan_worker *worker,
 			 size_t i, struct error *err)
 {
 	uint64_t first = pass->first + (uint64_t)i * pass->block;
@@ -146,10 +141,11 @@ static int work_on_block(const struct pass *pass, struct worker *worker,
 
 	if (pass->partials) {
 		adding.partial = pass->partials + i * pass->partial_size;
+		memset(adding.partial, 0, pass->partial_size);
 		return feed_run(&feed, first, end - first, err);
 	}
 	if (!worker->partial)
-		worker->partial = partial_alloc(pass->partial_size);
+		worker->partial = scan_alloc(pass->partial_size);
 	if (!worker->partial)
 		return fail(err, ENOMEM, "no memory for a reduction");
 	adding.partial = worker->partial;
@@ -160,7 +156,7 @@ static void run_block(void *ctx, size_t i)
 {
 	const struct pass *pass = ctx;
 	struct scan_shared *shared = pass->scan->shared;
-	struct worker *worker;
+	struct scan_worker *worker;
 	struct error err;
 	int rc;
 
@@ -168,8 +164,7 @@ static void run_block(void *ctx, size_t i)
 		return;
 	worker = worker_take(shared);
 	if (!worker) {
-		rc = fail(&err, ENOMEM, "no memory for a reduction");
-		scan_fail(shared, rc, &err);
+		scan_no_memory(pass->scan);
 		return;
 	}
 	rc = work_on_block(pass, worker, i, &err);
@@ -190,7 +185,7 @@ static void fold_workers(const struct pass *pass, void *total)
 {
 	const struct scan *scan = pass->scan;
 
-	for (struct worker *w = scan->shared->idle; w; w = w->next) {
+	for (struct scan_worker *w = scan->shared->idle; w; w = w->next) {
 		if (w->partial && !scan->shared->rc)
 			pass->step->fold(&scan->job->args, pass->step->ctx,
 					 total, w->partial);
@@ -210,24 +205,31 @@ static void run_window(struct pass *window, void *total)
 	const struct scan *scan = window->scan;
 	size_t blocks = blocks_of(window);
 
-	memset(window->partials, 0, blocks * window->partial_size);
 	pool_each(scan->pool, blocks, run_block, window);
 	for (size_t i = 0; i < blocks && !scan->shared->rc; i++)
 		window->step->fold(&scan->job->args, window->step->ctx, total,
 				   window->partials + i * window->partial_size);
 }
 
+static size_t window_of(const struct pass *pass)
+{
+	size_t threads = pool_threads(pass->scan->pool) + 1;
+	size_t fits = WINDOW_BYTES / max_u64(1, pass->partial_size);
+	size_t window = min_u64(WINDOW_BLOCKS, fits);
+
+	return min_u64(blocks_of(pass),
+		       max_u64(window, threads * WINDOW_BLOCKS_OF_THREAD));
+}
+
 static void run_ordered(struct pass *pass, void *total)
 {
-	size_t window = min_u64(blocks_of(pass), WINDOW_BLOCKS);
-	AUTO_FREE void *partials = partial_alloc(window * pass->partial_size);
+	size_t window = window_of(pass);
+	AUTO_FREE void *partials = aligned_alloc(
+		PARTIAL_ALIGN, max_u64(1, window) * pass->partial_size);
 	struct pass part = *pass;
-	struct error err;
 
 	if (!partials) {
-		scan_fail(pass->scan->shared,
-			  fail(&err, ENOMEM, "no memory for a reduction"),
-			  &err);
+		scan_no_memory(pass->scan);
 		return;
 	}
 	part.partials = partials;
@@ -271,49 +273,12 @@ int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
 	return scan->shared->rc;
 }
 
-static int reduce(const struct job *job, enum cpu_level level,
-		  const struct scan *scan, void *state)
+void scan_end(struct scan_shared *shared)
 {
-	const struct merge_method *method =
-		method_variant(job->method, level, job->rounding);
-	AUTO_FREE void *scratch = NULL;
-	size_t size = 0;
-	struct error err;
+	while (shared->idle) {
+		struct scan_worker *worker = shared->idle;
 
-	if (method->scratch_size)
-		size = method->scratch_size(&job->args);
-	if (size)
-		scratch = partial_alloc(round_up_u64(size, PARTIAL_ALIGN));
-	if (size && !scratch) {
-		scan_fail(scan->shared,
-			  fail(&err, ENOMEM, "no memory for a reduction"),
-			  &err);
-		return -ENOMEM;
-	}
-	memset(state, 0, job->state_size);
-	return method->reduce(&job->args, scan, state, scratch);
-}
-
-int merge_state(const struct job *job, enum cpu_level level, struct pool *pool,
-		void *state, struct error *err)
-{
-	struct scan_shared shared = {
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.err = err,
-	};
-	struct scan scan = {
-		.job = job,
-		.kernels = kernels_at(level),
-		.pool = pool,
-		.shared = &shared,
-	};
-	int rc = reduce(job, level, &scan, state);
-
-	while (shared.idle) {
-		struct worker *worker = shared.idle;
-
-		shared.idle = worker->next;
+		shared->idle = worker->next;
 		worker_close(worker);
 	}
-	return rc ? fail_in(err, rc, "%s", job->name) : 0;
 }

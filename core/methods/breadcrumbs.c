@@ -29,6 +29,7 @@ METHOD(breadcrumbs) = {
 	.unchanged = base_alone,
 	.check = task_check_paper,
 	.state_size = breadcrumbs_state_size,
+	.survey = &deltas_survey,
 	.scratch_size = breadcrumbs_scratch_size,
 	.reduce = breadcrumbs_reduce,
 	.tile = breadcrumbs_tile,

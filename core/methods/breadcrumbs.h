@@ -15,7 +15,8 @@
  *
  * Counted from the greatest, the first `inner` are outliers, and what follows
  * up to `outer` is kept: two selections of top_k.h a task vector, by its rule
- * for equal magnitudes.
+ * for equal magnitudes. The reduction depends on density, gamma and rescale,
+ * its survey, shared with ties, on none of them.
  */
 #ifndef LMFS_METHODS_BREADCRUMBS_H
 #define LMFS_METHODS_BREADCRUMBS_H
@@ -76,19 +77,20 @@ static inline size_t breadcrumbs_scratch_size(const struct method_args *args)
 	size_t selections = args->inputs * BAND_SELECTIONS;
 
 	return selections * sizeof(struct top_k) +
-	       top_k_scratch_size(selections);
+	       top_k_scratch_size(args, selections);
 }
 
 /* A selection of no element or of all needs no search. */
 static inline void band_ask(const struct method_args *args, size_t i,
+			    const struct magnitudes *survey,
 			    struct top_k tops[BAND_SELECTIONS])
 {
-	struct band_counts counts = { 0, 0 };
+	struct band_counts counts = band_counts(args, i);
 
-	if (has_band(args, i))
-		counts = band_counts(args, i);
-	tops[BAND_OUTER].input = i;
-	tops[BAND_INNER].input = i;
+	for (size_t s = 0; s < BAND_SELECTIONS; s++) {
+		tops[s].survey = survey;
+		tops[s].input = i;
+	}
 	if (counts.outer < args->elements)
 		tops[BAND_OUTER].k = counts.outer;
 	tops[BAND_INNER].k = counts.inner;
@@ -99,7 +101,7 @@ static inline float band_factor(const struct top_k tops[BAND_SELECTIONS])
 {
 	const struct top_k *outer = &tops[BAND_OUTER];
 	const struct top_k *inner = &tops[BAND_INNER];
-	double all = outer->k ? outer->all : inner->all;
+	double all = magnitudes_sum(outer->survey);
 	double kept = outer->k ? outer->selected : all;
 
 	if (inner->k)
@@ -114,7 +116,7 @@ static inline void band_take(const struct method_args *args,
 	for (size_t s = 0; s < BAND_SELECTIONS; s++) {
 		if (tops[s].k) {
 			band->cut[s] = tops[s].cut;
-			band->threshold[s] = tops[s].threshold;
+			band->threshold[s] = tops[s].threshold.least;
 		} else {
 			/* Of all elements, or of none. */
 			band->cut[s] = s == BAND_OUTER ? UINT64_MAX : 0;
@@ -129,17 +131,19 @@ static inline int breadcrumbs_reduce(const struct method_args *args,
 				     const struct scan *scan, void *state,
 				     void *scratch)
 {
+	const struct magnitudes *survey = scan_survey(scan);
 	const struct top_k_set set = {
 		.tops = scratch,
 		.count = args->inputs * BAND_SELECTIONS,
 		.values = task_delta,
-		.sums = task_rescales(args),
 	};
 	struct band *bands = state;
 	int rc;
 
 	for (size_t i = 0; i < args->inputs; i++)
-		band_ask(args, i, set.tops + i * BAND_SELECTIONS);
+		if (has_band(args, i))
+			band_ask(args, i, &survey[delta_slot(args, i)],
+				 set.tops + i * BAND_SELECTIONS);
 	rc = top_k_find(args, scan, &set, set.tops + set.count);
 	for (size_t i = 0; i < args->inputs && !rc; i++)
 		if (has_band(args, i))

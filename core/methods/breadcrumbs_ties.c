@@ -31,6 +31,7 @@ METHOD(breadcrumbs_ties) = {
 	.unchanged = base_alone,
 	.check = task_check_paper,
 	.state_size = breadcrumbs_state_size,
+	.survey = &deltas_survey,
 	.scratch_size = breadcrumbs_scratch_size,
 	.reduce = breadcrumbs_reduce,
 	.tile = breadcrumbs_ties_tile,

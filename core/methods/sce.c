@@ -15,7 +15,8 @@
  *	out = base + sum_i c_i m_i d_i / max(1e-6, sum_i c_i m_i)
  *
  * Of equal variances those of lower flat index are selected first (top_k.h).
- * Variances are computed in double and rounded to binary32.
+ * Variances are computed in double and rounded to binary32. The reduction
+ * depends on select_topk, its survey, of the variances, does not.
  */
 #include "core/methods/top_k.h"
 
@@ -52,10 +53,10 @@ static size_t sce_state_size(const struct method_args *args)
 
 static size_t sce_scratch_size(const struct method_args *args)
 {
-	return sizeof(struct top_k) + top_k_scratch_size(1);
+	return sizeof(struct top_k) + top_k_scratch_size(args, 1);
 }
 
-/* The variance over the models, for top_k_find() (`i` does not matter). */
+/* The variance over the models (`i` does not matter). */
 static void variance(const struct method_args *args, const struct tile *tile,
 		     size_t i, float *values)
 {
@@ -89,42 +90,32 @@ static void variance(const struct method_args *args, const struct tile *tile,
 		values[k] = R((float)one_nan(square[k] / n));
 }
 
-static void count_add(const struct method_args *args, const struct tile *tile,
-		      const void *ctx, void *partial)
+static size_t survey_size(const struct method_args *args)
 {
-	float values[TILE_ELEMENTS] __attribute__((aligned(64)));
-	uint64_t *total = partial;
-	size_t count = 0;
-
-	variance(args, tile, 0, values);
-	for (size_t k = 0; k < tile->count; k++)
-		count += values[k] != 0;
-	*total += count;
+	return select_topk(args) < 1 ? sizeof(struct magnitudes) : 0;
 }
 
-static void count_fold(const struct method_args *args, const void *ctx,
-		       void *total, const void *partial)
+static int survey_make(const struct method_args *args, const struct scan *scan,
+		       void *survey)
 {
-	*(uint64_t *)total += *(const uint64_t *)partial;
+	return magnitudes_find(args, scan, variance, 1, survey);
 }
 
-/* How many elements are selected. */
-static int sce_count(const struct method_args *args, const struct scan *scan,
-		     uint64_t *selected)
-{
-	const struct scan_step step = {
-		.partial_size = sizeof(uint64_t),
-		.commutes = true,
-		.add = count_add,
-		.fold = count_fold,
-	};
-	uint64_t varying = 0;
-	int rc = scan_run(scan, 0, args->elements, &step, &varying);
+static const struct method_survey variances_survey = {
+	.name = "variances",
+	.version = 1,
+	.size = survey_size,
+	.make = survey_make,
+};
 
-	/* mergekit multiplies in binary32. */
-	*selected = (uint64_t)((float)varying * (float)select_topk(args));
-	*selected = min_u64(*selected, varying);
-	return rc;
+/* How many elements are selected; mergekit multiplies in binary32. */
+static uint64_t selected_count(const struct method_args *args,
+			       const struct magnitudes *survey)
+{
+	uint64_t varying = args->elements - survey->zeros;
+	float selected = (float)varying * (float)select_topk(args);
+
+	return min_u64((uint64_t)selected, varying);
 }
 
 static int sce_select(const struct method_args *args, const struct scan *scan,
@@ -134,13 +125,15 @@ static int sce_select(const struct method_args *args, const struct scan *scan,
 	const struct top_k_set set = { .tops = top,
 				       .count = 1,
 				       .values = variance };
-	int rc = sce_count(args, scan, &top->k);
+	int rc;
 
-	if (rc || !top->k)
-		return rc;
+	top->survey = scan_survey(scan);
+	top->k = selected_count(args, top->survey);
+	if (!top->k)
+		return 0;
 	rc = top_k_find(args, scan, &set, top + 1);
 	state->cut = top->cut;
-	state->threshold = top->threshold;
+	state->threshold = top->threshold.least;
 	return rc;
 }
 
@@ -342,6 +335,7 @@ METHOD(sce) = {
 	.options_count = ARRAY_LEN(options),
 	.unchanged = base_alone,
 	.state_size = sce_state_size,
+	.survey = &variances_survey,
 	.scratch_size = sce_scratch_size,
 	.reduce = sce_reduce,
 	.tile = sce_tile,

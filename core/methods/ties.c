@@ -9,6 +9,9 @@
  * With `rescale` what is kept is multiplied by S0 / S1, the sums of magnitudes
  * before and after; the paper leaves it as it is, so SEMANTICS_PAPER refuses
  * that. density <= 0 keeps nothing, density >= 1 keeps all.
+ *
+ * The reduction depends on density and rescale. Its survey, shared with
+ * breadcrumbs, depends on neither: another density takes one pass.
  */
 #include "core/methods/top_k.h"
 #include "core/methods/task_elect.h"
@@ -45,23 +48,25 @@ static size_t ties_state_size(const struct method_args *args)
 static size_t ties_scratch_size(const struct method_args *args)
 {
 	return args->inputs * sizeof(struct top_k) +
-	       top_k_scratch_size(args->inputs);
+	       top_k_scratch_size(args, args->inputs);
 }
 
 static int ties_reduce(const struct method_args *args, const struct scan *scan,
 		       void *state, void *scratch)
 {
+	const struct magnitudes *survey = scan_survey(scan);
 	struct top_k *tops = scratch;
 	struct trim *trims = state;
 	bool rescale = task_rescales(args);
-	const struct top_k_set set = { tops, args->inputs, task_delta,
-				       rescale };
+	const struct top_k_set set = { tops, args->inputs, task_delta };
 	int rc;
 
 	for (size_t i = 0; i < args->inputs; i++) {
+		if (!is_trimmed(args, i))
+			continue;
+		tops[i].survey = &survey[delta_slot(args, i)];
 		tops[i].input = i;
-		if (is_trimmed(args, i))
-			tops[i].k = kept_count(args, i);
+		tops[i].k = kept_count(args, i);
 	}
 	rc = top_k_find(args, scan, &set, tops + args->inputs);
 	if (rc)
@@ -70,11 +75,12 @@ static int ties_reduce(const struct method_args *args, const struct scan *scan,
 		if (!tops[i].k)
 			continue;
 		trims[i].cut = tops[i].cut;
-		trims[i].threshold = tops[i].threshold;
+		trims[i].threshold = tops[i].threshold.least;
 		trims[i].factor = 1;
 		if (rescale)
 			trims[i].factor =
-				task_factor(tops[i].all, tops[i].selected);
+				task_factor(magnitudes_sum(tops[i].survey),
+					    tops[i].selected);
 	}
 	return 0;
 }
@@ -134,6 +140,7 @@ METHOD(ties) = {
 	.unchanged = base_alone,
 	.check = task_check_paper,
 	.state_size = ties_state_size,
+	.survey = &deltas_survey,
 	.scratch_size = ties_scratch_size,
 	.reduce = ties_reduce,
 	.tile = ties_tile,
