@@ -10,9 +10,10 @@
  * Makers run on the pool, at most one a thread of it; the disk is read and
  * written there, too, so that a get never waits for it. The lock of the table
  * is not held while a maker runs, a waiter is called, or a file is touched. A
- * maker that no waiter is left for does not begin. A maker may get other keys
- * only of a lower class (a chunk asks for a state), so that waiting cannot go
- * in circles.
+ * maker that no waiter is left for does not begin. What is made may need other
+ * bytes first, of a lower class (a state needs a survey), so that waiting
+ * cannot go in circles: its making then waits for them as a reader does,
+ * without a thread.
  *
  * Blobs in memory, those being made included, keep within memory_max, least
  * recently used first to go; those somebody holds a reference to stay until it
@@ -30,9 +31,11 @@
 #include "core/base/hash.h"
 #include "core/base/pool.h"
 
+/* From the lowest on. */
 enum cache_class {
-	CACHE_STATE, /* small and dear: kept on disk unless there is none */
-	CACHE_CHUNK, /* large: kept on disk where the request says so */
+	CACHE_SURVEY, /* what states are made from: kept on disk as they are */
+	CACHE_STATE,  /* small and dear: kept on disk unless there is none */
+	CACHE_CHUNK,  /* large: kept on disk where the request says so */
 	CACHE_CLASSES
 };
 
@@ -61,6 +64,15 @@ struct blob {
 /* Fill `size` bytes at data. 0, or -errno with a sentence. */
 typedef int (*cache_make)(void *ctx, void *data, size_t size,
 			  struct error *err);
+
+struct cache_request;
+
+/*
+ * Tell what the bytes of a key are made from, of a lower class: 1 and *below is
+ * a request for it, 0: nothing is needed, or -errno with a sentence.
+ */
+typedef int (*cache_needs)(void *ctx, struct cache_request *below,
+			   struct error *err);
 
 /*
  * Somebody who waits, where cache_get() answers CACHE_PARKED. `done` is called
@@ -105,8 +117,13 @@ void cache_close(struct cache *cache);
 struct cache_request {
 	struct hash128 key;
 	enum cache_class class;
-	bool keep; /* a chunk on disk, too; states always are */
+	bool keep; /* a chunk on disk, too; others always are */
 	size_t size;
+	/* Asked on a pool thread where the key has to be made. What it names is
+	 * given to `got` before `make`, and stays until that is done. May both
+	 * be NULL. */
+	cache_needs needs;
+	void (*got)(void *ctx, const struct blob *below);
 	cache_make make;
 	void *ctx;
 	void (*free_ctx)(void *ctx);

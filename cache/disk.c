@@ -71,7 +71,7 @@ bool disk_load(struct disk *disk, const struct object *object, void *data)
 
 /*
  * A state is synced, since a crash would cost the minutes that it took to make.
- * A chunk is not: if a crash publishes one without its bytes, its checksum says
+ * Others are not: if a crash publishes one without its bytes, its checksum says
  * so, and it is made again.
  */
 static int write_object(const struct staged *staged,

@@ -9,7 +9,8 @@ enum { BLOCK_BYTES = 4096, EXACT_AGES = 16, AGES_AN_OCTAVE = 8 };
 /* Where a class stands in the order in which they go. */
 static const size_t places[CACHE_CLASSES] = {
 	[CACHE_CHUNK] = 0,
-	[CACHE_STATE] = 1,
+	[CACHE_SURVEY] = 1,
+	[CACHE_STATE] = 2,
 };
 
 uint64_t evict_charge(uint64_t file_bytes)

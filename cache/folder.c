@@ -27,6 +27,7 @@
 enum { TOUCH_SECONDS = 300 };
 
 const char *const folder_class_dirs[CACHE_CLASSES] = {
+	[CACHE_SURVEY] = "surveys",
 	[CACHE_STATE] = "states",
 	[CACHE_CHUNK] = "chunks",
 };

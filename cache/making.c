@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 
 #include "cache/making.h"
@@ -54,7 +55,7 @@ void making_free_ctx(const struct cache_request *request)
 
 static bool is_kept(const struct cache_request *request)
 {
-	return request->class == CACHE_STATE || request->keep;
+	return request->class != CACHE_CHUNK || request->keep;
 }
 
 static struct object object_of(const struct cache_request *request)
@@ -73,47 +74,29 @@ static struct cache_waiter *give_up(struct making *making, uint64_t *counter)
 	return take_waiters(making);
 }
 
-/* Begin to count the bytes; false: nobody is left who waits for them. */
+/* Whether anybody waits still, of whom the making goes on; its bytes are
+ * counted from the first time on. Else the entry is gone. */
 static bool begin(struct making *making)
 {
 	struct cache *cache = making->cache;
-	struct entry *gone;
+	struct entry *gone = NULL;
 	bool wanted;
 
 	pthread_mutex_lock(&cache->lock);
 	wanted = making->waiters;
-	if (wanted) {
+	if (wanted && !making->charged) {
 		table_charge(&cache->table, making->entry);
 		gone = table_trim(&cache->table);
-	} else {
+	} else if (!wanted) {
+		if (making->charged)
+			table_discharge(&cache->table, making->entry);
 		give_up(making, &cache->abandoned);
 		gone = making->entry;
 	}
+	making->charged = true;
 	pthread_mutex_unlock(&cache->lock);
 	entry_free_all(gone);
 	return wanted;
-}
-
-/* Find the bytes on disk, or make them. */
-static int fill(struct making *making, bool *made, struct error *err)
-{
-	const struct cache_request *request = &making->request;
-	struct object object = object_of(request);
-	struct disk *disk = making->cache->disk;
-	void *data = blob_alloc(request->size);
-	int rc;
-
-	making->entry->blob.data = data; /* it goes with the entry */
-	if (!data)
-		return fail(err, ENOMEM, "no memory for %zu bytes",
-			    request->size);
-	if (!disk || !disk_load(disk, &object, data)) {
-		rc = request->make(request->ctx, data, request->size, err);
-		if (rc)
-			return rc;
-		*made = true;
-	}
-	return 0;
 }
 
 static void publish(struct making *making, bool made)
@@ -146,27 +129,6 @@ static void refuse(struct making *making, const struct error *err)
 	call_waiters(list, NULL, err);
 }
 
-static void make(struct making *making)
-{
-	struct cache *cache = making->cache;
-	struct object object = object_of(&making->request);
-	struct error err = { 0 };
-	bool made = false;
-	int rc;
-
-	rc = fill(making, &made, &err);
-	making_free_ctx(&making->request);
-	if (rc) {
-		err.code = -rc;
-		refuse(making, &err);
-		return;
-	}
-	publish(making, made);
-	if (made && cache->disk && is_kept(&making->request))
-		disk_save(cache->disk, &object, making->entry->blob.data);
-	cache_put(cache, &making->entry->blob);
-}
-
 /* The cache may be closed as soon as the lock is given up. */
 static void leave(struct cache *cache)
 {
@@ -176,17 +138,140 @@ static void leave(struct cache *cache)
 	pthread_mutex_unlock(&cache->lock);
 }
 
+/* What it took to make the bytes is not needed any more. */
+static void put_ingredients(struct making *making)
+{
+	making_free_ctx(&making->request);
+	cache_put(making->cache, making->below);
+}
+
+static void drop(struct making *making)
+{
+	struct cache *cache = making->cache;
+
+	put_ingredients(making);
+	free(making);
+	leave(cache);
+}
+
+/* The bytes are there, or cannot be had. */
+static void end(struct making *making, int rc, bool made, struct error *err)
+{
+	struct cache *cache = making->cache;
+	struct object object = object_of(&making->request);
+	bool kept = made && cache->disk && is_kept(&making->request);
+
+	put_ingredients(making);
+	if (rc) {
+		err->code = -rc;
+		refuse(making, err);
+	} else {
+		publish(making, made);
+		if (kept)
+			disk_save(cache->disk, &object,
+				  making->entry->blob.data);
+		cache_put(cache, &making->entry->blob);
+	}
+	free(making);
+	leave(cache);
+}
+
+/* What the bytes are made from, if anything, is there. */
+static void make(struct making *making)
+{
+	const struct cache_request *request = &making->request;
+	struct error err = { 0 };
+	int rc;
+
+	if (making->below)
+		request->got(request->ctx, making->below);
+	rc = request->make(request->ctx, making->data, request->size, &err);
+	end(making, rc, true, &err);
+}
+
+static void make_again(struct task *task)
+{
+	struct making *making = CONTAINER_OF(task, struct making, task);
+	struct error err = making->below_err;
+
+	if (!begin(making))
+		drop(making);
+	else if (making->below)
+		make(making);
+	else
+		end(making, -err.code, false, &err);
+}
+
+/* On the thread of another maker, which is not kept. */
+static void below_is_there(struct cache_waiter *waiter, const struct blob *blob,
+			   const struct error *err)
+{
+	struct making *making = CONTAINER_OF(waiter, struct making, waiter);
+
+	making->below = blob;
+	if (err)
+		making->below_err = *err;
+	making->task.run = make_again;
+	pool_submit(making->cache->pool, &making->task);
+}
+
+/*
+ * Get what the bytes are made from: 0 (it may be nothing), CACHE_PARKED (the
+ * making goes on elsewhere, and may be over by now), or -errno.
+ */
+static int get_below(struct making *making, struct error *err)
+{
+	const struct cache_request *request = &making->request;
+	struct cache_request below;
+	int rc;
+
+	if (!request->needs)
+		return 0;
+	rc = request->needs(request->ctx, &below, err);
+	if (rc <= 0)
+		return rc;
+	assert(below.class < request->class);
+	making->waiter.done = below_is_there;
+	return cache_get(making->cache, &below, &making->waiter, &making->below,
+			 err);
+}
+
+/* Find the bytes on disk, or make them. */
+static void fill(struct making *making)
+{
+	const struct cache_request *request = &making->request;
+	struct object object = object_of(request);
+	struct disk *disk = making->cache->disk;
+	struct error err = { 0 };
+	int rc;
+
+	making->data = blob_alloc(request->size);
+	making->entry->blob.data = making->data; /* it goes with the entry */
+	if (!making->data) {
+		rc = fail(&err, ENOMEM, "no memory for %zu bytes",
+			  request->size);
+		end(making, rc, false, &err);
+		return;
+	}
+	if (disk && disk_load(disk, &object, making->data)) {
+		end(making, 0, false, &err);
+		return;
+	}
+	rc = get_below(making, &err);
+	if (rc < 0)
+		end(making, rc, false, &err);
+	else if (rc == 0)
+		make(making);
+}
+
 static void making_run(struct task *task)
 {
 	struct making *making = CONTAINER_OF(task, struct making, task);
-	struct cache *cache = making->cache;
 
 	if (begin(making))
-		make(making);
+		fill(making);
 	else
-		making_free_ctx(&making->request);
-	free(making);
-	leave(cache);
+		drop(making);
 }
 
 struct making *making_add(struct cache *cache,

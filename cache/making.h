@@ -3,9 +3,10 @@
  * bytes on disk or makes them, answers, and keeps what was made. Also what a
  * cache is inside, which its two files share.
  *
- *	queued --begin--> filling --publish--> saving --> ended
- *	   \                   \
- *	    \- nobody waits     \- the maker failed: refused
+ *	queued --begin--> looking --> making --publish--> saving --> ended
+ *	   \              on disk       / \
+ *	    \                \         /   \- the maker failed: refused
+ *	     \- nobody waits  waiting for what it is made from
  */
 #ifndef LMFS_MAKING_H
 #define LMFS_MAKING_H
@@ -28,9 +29,14 @@ struct cache {
 
 struct making {
 	struct task task;
+	struct cache_waiter waiter; /* for what it is made from */
+	const struct blob *below;   /* that, a reference; NULL: nothing */
+	struct error below_err;	    /* why it cannot be had */
 	struct cache *cache;
 	struct entry *entry;
 	struct cache_request request;
+	void *data;   /* of the entry's blob, to be filled */
+	bool charged; /* its bytes are counted */
 	struct cache_waiter *waiters, **waiters_end; /* in order of coming */
 };
 

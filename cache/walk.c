@@ -13,6 +13,7 @@
 enum { STAGED_DIGITS = 16, FANOUT_DIGITS = 2 };
 
 static const enum cache_class order[CACHE_CLASSES] = { CACHE_CHUNK,
+						       CACHE_SURVEY,
 						       CACHE_STATE };
 
 /* Tells whether a name is of this kind, and notes what follows from it. */

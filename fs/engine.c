@@ -165,6 +165,7 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
 		.errors = c->errors,
 		.nonfinite = c->nonfinite,
 		.reductions = c->reductions,
+		.surveys = c->surveys,
 		.chunks = c->chunks,
 		.merge_seconds = all.merge_seconds,
 		.reduce_seconds = all.reduce_seconds,

@@ -7,6 +7,7 @@
  *	                           | no
  *	                       parked; the thread is free again
  *	makers (cache tasks)       |-> states, chunks --wake--.
+ *	                           |   (states from surveys)
  *	helpers                    |     take part in reductions
  *	readers                    '--> keys; the rest of the read -> done()
  *
@@ -49,12 +50,12 @@ struct engine_stats {
 	uint64_t bytes_copied, bytes_merged; /* for the reader, on the spot */
 	uint64_t bytes_chunks;		     /* served from chunks */
 	uint64_t parked, cancelled, errors;  /* reads */
-	uint64_t nonfinite;	     /* elements made so from finite inputs */
-	uint64_t reductions, chunks; /* made */
-	double merge_seconds;	     /* summed over threads */
-	double reduce_seconds;	     /* from begin to end of each, summed */
-	uint64_t reading;	     /* reads that are not answered, now */
-	uint64_t queued; /* makes and reads that wait for a thread, now */
+	uint64_t nonfinite; /* elements made so from finite inputs */
+	uint64_t reductions, surveys, chunks; /* made */
+	double merge_seconds;		      /* summed over threads */
+	double reduce_seconds; /* from begin to end of each, summed */
+	uint64_t reading;      /* reads that are not answered, now */
+	uint64_t queued;       /* makes and reads that wait for a thread, now */
 	struct cache_stats cache;
 	struct census_stats census;
 };

@@ -16,7 +16,7 @@
 struct engine_counters {
 	atomic_uint_fast64_t reads, bytes_served, bytes_copied, bytes_merged;
 	atomic_uint_fast64_t bytes_chunks, parked, cancelled, errors, nonfinite;
-	atomic_uint_fast64_t reductions, chunks;
+	atomic_uint_fast64_t reductions, chunks, surveys;
 	atomic_uint_fast64_t reading; /* now */
 };
 

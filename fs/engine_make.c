@@ -13,7 +13,8 @@ struct make_ctx {
 	struct engine *engine;
 	const struct lens *lens;
 	const struct job *job;
-	uint64_t off; /* of a chunk, in the tensor */
+	uint64_t off;	    /* of a chunk, in the tensor */
+	const void *survey; /* of a state, once it is there; NULL: none */
 };
 
 const struct blob *job_state(const struct lens *lens, const struct job *job)
@@ -105,7 +106,10 @@ int make_piece(struct engine *engine, const struct lens *lens,
 	       const struct piece *piece, void *out, struct error *err)
 {
 	const struct job *job = piece->span.job;
-	const struct make_ctx make = { engine, lens, job, piece->span.off };
+	const struct make_ctx make = { .engine = engine,
+				       .lens = lens,
+				       .job = job,
+				       .off = piece->span.off };
 	int rc = make_bytes(&make, piece->len, out, err);
 
 	if (rc)
@@ -125,6 +129,20 @@ static int make_chunk(void *ctx, void *data, size_t size, struct error *err)
 	return rc;
 }
 
+static int make_survey(void *ctx, void *data, size_t size, struct error *err)
+{
+	const struct make_ctx *make = ctx;
+	struct method_counters *counters = counters_of(make->engine, make->job);
+	double begin = clock_seconds();
+	int rc;
+
+	rc = merge_survey(make->job, make->engine->level, make->engine->helpers,
+			  data, err);
+	count(&make->engine->counters.surveys, rc == 0);
+	count(&counters->reduce_ns, ns_since(begin));
+	return rc;
+}
+
 static int make_state(void *ctx, void *data, size_t size, struct error *err)
 {
 	const struct make_ctx *make = ctx;
@@ -132,8 +150,9 @@ static int make_state(void *ctx, void *data, size_t size, struct error *err)
 	double begin = clock_seconds();
 	int rc;
 
-	rc = merge_state(make->job, make->engine->level, make->engine->helpers,
-			 data, err);
+	rc = merge_surveyed_state(make->job, make->engine->level,
+				  make->engine->helpers, make->survey, data,
+				  err);
 	count(&make->engine->counters.reductions, rc == 0);
 	count(&counters->reductions, rc == 0);
 	count(&counters->reduce_ns, ns_since(begin));
@@ -180,6 +199,38 @@ static int fill_request(struct engine *engine, const struct lens *lens,
 	return 0;
 }
 
+static int survey_request(struct engine *engine, const struct lens *lens,
+			  const struct job *job, struct cache_request *request,
+			  struct error *err)
+{
+	int rc;
+
+	*request = (struct cache_request){
+		.class = CACHE_SURVEY,
+		.size = job->survey_size,
+		.make = make_survey,
+	};
+	rc = merge_survey_key(job, &request->key, err);
+	return rc ? rc : fill_request(engine, lens, job, request, err);
+}
+
+static int state_needs(void *ctx, struct cache_request *below,
+		       struct error *err)
+{
+	const struct make_ctx *make = ctx;
+	int rc;
+
+	if (!make->job->survey_size)
+		return 0;
+	rc = survey_request(make->engine, make->lens, make->job, below, err);
+	return rc ? rc : 1;
+}
+
+static void state_got(void *ctx, const struct blob *survey)
+{
+	((struct make_ctx *)ctx)->survey = survey->data;
+}
+
 int state_request(struct engine *engine, const struct lens *lens,
 		  const struct job *job, struct cache_request *request,
 		  struct error *err)
@@ -189,6 +240,8 @@ int state_request(struct engine *engine, const struct lens *lens,
 	*request = (struct cache_request){
 		.class = CACHE_STATE,
 		.size = job->state_size,
+		.needs = state_needs,
+		.got = state_got,
 		.make = make_state,
 	};
 	rc = merge_state_key(job, &request->key, err);

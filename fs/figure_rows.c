@@ -77,6 +77,11 @@ static const struct figure_row mount_rows[] = {
 	  COUNTER(figures, source_bytes_read) },
 	{ NULL, "reductions_made", NULL, NULL, NULL,
 	  COUNTER(figures, engine.reductions) },
+	{ NULL, "surveys_made", "surveys_made_total", NULL,
+	  "Surveys of tensors, which reductions of several settings share, "
+	  "that "
+	  "were made.",
+	  COUNTER(figures, engine.surveys) },
 	{ NULL, "chunks_made", "chunks_made_total", NULL,
 	  "Chunks of tensors that were made for the cache.",
 	  COUNTER(figures, engine.chunks) },

@@ -160,6 +160,7 @@ static void stats_keep_the_names_they_had(void **state)
 		TOP("errors", engine.errors),
 		TOP("source_bytes_read", source_bytes_read),
 		TOP("reductions_made", engine.reductions),
+		TOP("surveys_made", engine.surveys),
 		TOP("chunks_made", engine.chunks),
 		TOP("nonfinite", engine.nonfinite),
 		CACHE(memory_hits),
