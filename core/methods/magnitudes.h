@@ -56,7 +56,7 @@ typedef void magnitude_values(const struct method_args *args,
 
 struct magnitudes_pass {
 	magnitude_values *values;
-	size_t count; /* of inputs other than a base, from the first on */
+	size_t count; /* of inputs with a task vector */
 };
 
 static inline uint32_t magnitude(float x)
@@ -118,7 +118,8 @@ static inline double magnitudes_sum(const struct magnitudes *magnitudes)
 	return sum;
 }
 
-/* Among the inputs that have a task vector, the place of input i. */
+/* Among the inputs that have a task vector, the place of input i: bases of a
+ * model's own come after them all. */
 static inline size_t delta_slot(const struct method_args *args, size_t i)
 {
 	return i - (args->base < i);
@@ -131,7 +132,11 @@ static inline size_t delta_input(const struct method_args *args, size_t slot)
 
 static inline size_t deltas_of(const struct method_args *args)
 {
-	return args->inputs - (args->base != METHOD_NO_BASE);
+	size_t count = 0;
+
+	for (size_t i = 0; i < args->inputs; i++)
+		count += method_is_model(args, i);
+	return count;
 }
 
 static inline void magnitudes_count(const float *restrict values, size_t count,

@@ -35,7 +35,8 @@ def weigh(cache):
     with open(cache / "account", "rb") as account:
         fcntl.flock(account, fcntl.LOCK_EX)
         files = [*(cache / "chunks").glob("*/*"),
-                 *(cache / "states").glob("*/*")]
+                 *(cache / "states").glob("*/*"),
+                 *(cache / "surveys").glob("*/*")]
         return sum(map(charge, files)) + sum(map(charge, staged(cache)))
 
 

@@ -15,7 +15,7 @@ WEIGHTS = "model.safetensors"
 
 
 def objects(cache):
-    return sorted(path for kind in ("states", "chunks")
+    return sorted(path for kind in ("surveys", "states", "chunks")
                   for path in (cache / kind).glob("*/*"))
 
 
@@ -73,10 +73,11 @@ def test_ls_tells_what_the_files_are(cache):
     text = cache_run("ls", cache).stdout
     lines = text.splitlines()
     assert lines[0] == str(cache)
+    assert lines[2].startswith("surveys ")
     assert re.match(r"states +\d+ +\S+ \w+  \d{4}-\d\d-\d\d \d\d:\d\d  ",
-                    lines[2])
-    assert re.match(rf"total +{len(names)} ", lines[4])
-    assert "left by killed writers" in lines[5] and "1 file, " in lines[5]
+                    lines[3])
+    assert re.match(rf"total +{len(names)} ", lines[5])
+    assert "left by killed writers" in lines[6] and "1 file, " in lines[6]
 
 
 @pytest.mark.parametrize("action", ["ls", "verify", "clear", "gc"])
@@ -127,10 +128,11 @@ def test_gc_leaves_at_most_that_and_states_longest(cache):
     done = cache_run("gc", cache, "--max-bytes", states)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
-        f"{cache}: removed {before['chunks']['objects']} object")
+        f"{cache}: removed "
+        f"{before['chunks']['objects'] + before['surveys']['objects']} object")
     after = listed(cache)
     assert after["states"] == before["states"]
-    assert after["chunks"]["objects"] == 0
+    assert after["chunks"]["objects"] == after["surveys"]["objects"] == 0
     done = cache_run("gc", cache, "--max-bytes=0", "--json")
     assert json.loads(done.stdout)["removed"]["bytes"] == states
     assert objects(cache) == []

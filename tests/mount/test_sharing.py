@@ -11,6 +11,8 @@ from mounts import mounted, recipe, run, wait_until
 SHAPES = {f"model.layers.{i}.{kind}.weight": shape for i in range(2)
           for kind, shape in (("mlp", [700, 600]), ("self_attn", [300, 200]))}
 MLP_CHUNKS, ATTENTION_CHUNKS = 2 * 2, 2 * 1
+# Those of the mlp are large enough for a survey to be kept.
+SURVEYS = 2
 POINTS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 
 
@@ -74,7 +76,58 @@ def test_ten_lambdas_reduce_each_tensor_once(lambdas, spot):
         assert shared["shared_reductions"] == len(SHAPES)
         assert shared["tensors"] == shared["distinct"] == 10 * len(SHAPES)
         assert shared["shared_tensors"] == 0
-        written(mount, spot, states=len(SHAPES))
+        written(mount, spot, surveys=SURVEYS, states=len(SHAPES))
+
+
+def test_ten_densities_survey_each_tensor_once(models, tmp_path, spot,
+                                               exports):
+    """What a reduction takes from the sources whatever the density is, all
+    densities share, and another method, too; each is exactly what it is
+    alone."""
+    shares = [round(0.05 + 0.1 * i, 2) for i in range(9)]
+    path = ties(tmp_path / "d.yml", models, llmergefs={
+        "sweep": {"models[0].parameters.density": shares}})
+    crumbs = recipe(tmp_path / "crumbs.yml", "breadcrumbs",
+                    [(models / name, {"weight": 0.5, "density": 0.7})
+                     for name in "ab"], base_model=str(models / "base"))
+    with mounted(path, spot) as mount:
+        got = read_all(mount)
+        stats = mount.stats()
+        assert stats["surveys_made"] == SURVEYS
+        assert stats["reductions_made"] == len(shares) * len(SHAPES)
+        written(mount, spot, surveys=SURVEYS,
+                states=len(shares) * len(SHAPES))
+    assert len(set(got.values())) == len(shares)
+    for name in ("density=0.05", "density=0.85"):
+        assert got[name] == exports(path, "--point", name)
+    with mounted(crumbs, spot) as mount:
+        assert read_all(mount, ["."])["."] == exports(crumbs)
+        stats = mount.stats()
+        assert stats["reductions_made"] == len(SHAPES)
+        assert stats["surveys_made"] == 0
+
+
+def test_a_damaged_survey_is_made_again(models, tmp_path, spot, exports):
+    paths = [ties(tmp_path / f"{name}.yml", models, weight, parameters={
+        "lambda": 0.9}, llmergefs={"sweep": {
+            "models[0].parameters.density": [share]}})
+             for name, weight, share in (("one", 0.5, 0.3), ("two", 0.5, 0.4))]
+    with mounted(paths[0], spot) as mount:
+        read_all(mount)
+        written(mount, spot, surveys=SURVEYS, states=len(SHAPES))
+    surveys = list((spot.parent / "cache/llmergefs/surveys").glob("*/*"))
+    assert len(surveys) == SURVEYS
+    for survey in surveys:
+        data = bytearray(survey.read_bytes())
+        data[len(data) // 2] ^= 1
+        survey.write_bytes(data)
+    with mounted(paths[1], spot) as mount:
+        got = read_all(mount)
+        stats = mount.stats()
+        assert stats["surveys_made"] == SURVEYS
+        assert stats["cache"]["disk_bad"] == SURVEYS
+    (name, data), = got.items()
+    assert data == exports(paths[1], "--point", name)
 
 
 def test_with_all_kept_the_untouched_is_made_once(models, tmp_path, spot,
@@ -90,7 +143,7 @@ def test_with_all_kept_the_untouched_is_made_once(models, tmp_path, spot,
                                                5 * 2 * 300 * 200)
         assert stats["bytes_merged"] == 0
         assert stats["shared"]["distinct"] == 2 + 5 * 2
-        written(mount, spot, states=len(SHAPES),
+        written(mount, spot, surveys=SURVEYS, states=len(SHAPES),
                 chunks=MLP_CHUNKS + 5 * ATTENTION_CHUNKS)
     for name in ("value=0.1", "value=0.5"):
         assert got[name] == exports(path, "--point", name)
@@ -107,7 +160,8 @@ def test_what_two_recipes_make_is_kept_where_that_pays(models, tmp_path, spot):
         assert stats["chunks_made"] == MLP_CHUNKS
         assert stats["bytes_merged"] == 4 * 5 * 2 * 300 * 200
         assert stats["bytes_from_chunks"] == 4 * 5 * 2 * 700 * 600
-        written(mount, spot, states=len(SHAPES), chunks=MLP_CHUNKS)
+        written(mount, spot, surveys=SURVEYS, states=len(SHAPES),
+                chunks=MLP_CHUNKS)
 
 
 def test_what_is_cheaper_to_make_than_to_read_back_is_not_kept(models, tmp_path,
@@ -191,12 +245,14 @@ def test_two_mounts_use_one_cache_at_once(models, tmp_path, spot, cache):
     with mounted(path, spot, f"--cache={cache}") as first, \
             mounted(path, spot.parent / "other", f"--cache={cache}") as second:
         got = read_all(first)
-        written(first, spot, states=len(SHAPES), chunks=chunks)
+        written(first, spot, surveys=SURVEYS, states=len(SHAPES),
+                chunks=chunks)
         assert read_all(second) == got
         stats = second.stats()
         assert stats["chunks_made"] == stats["reductions_made"] == 0
         assert stats["cache"]["disk_hits"] == chunks + len(SHAPES)
-        assert first.stats()["cache"]["disk_writes"] == chunks + len(SHAPES)
+        assert first.stats()["cache"]["disk_writes"] == \
+            chunks + len(SHAPES) + SURVEYS
 
 
 def test_a_cache_outlives_its_mount(lambdas, spot):

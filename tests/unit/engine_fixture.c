@@ -122,6 +122,22 @@ struct lens *engine_lens_lambda(const struct fixture *fx, double lambda)
 	return engine_lens(fx, recipe);
 }
 
+struct lens *engine_lens_density(const struct fixture *fx, double density)
+{
+	char recipe[512];
+
+	snprintf(recipe, sizeof(recipe),
+		 "merge_method: ties\n"
+		 "dtype: float32\n"
+		 "base_model: a\n"
+		 "models:\n"
+		 "- {model: b, parameters: {weight: 0.5}}\n"
+		 "- {model: c, parameters: {weight: 0.75}}\n"
+		 "parameters: {density: %.17g}\n",
+		 density);
+	return engine_lens(fx, recipe);
+}
+
 void engine_join(struct engine *engine, struct lens *lens)
 {
 	struct error err;

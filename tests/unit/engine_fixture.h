@@ -36,6 +36,9 @@ struct lens *engine_lens(const struct fixture *fx, const char *recipe);
 /* A ties lens over all models that differs from others in lambda alone. */
 struct lens *engine_lens_lambda(const struct fixture *fx, double lambda);
 
+/* One that differs from others in the density of its models alone. */
+struct lens *engine_lens_density(const struct fixture *fx, double density);
+
 /* Count a lens in. */
 void engine_join(struct engine *engine, struct lens *lens);
 

@@ -42,6 +42,27 @@ static uint64_t chunks_of_lens(const struct lens *lens)
 	return chunks;
 }
 
+struct density_reader {
+	struct engine *engine;
+	const struct lens *lens;
+	bool right;
+};
+
+/* Read a lens whole, and compare. */
+static void *read_density(void *arg)
+{
+	struct density_reader *reader = arg;
+	const struct layout_file *file = engine_file(reader->lens);
+	AUTO_FREE unsigned char *expected = engine_expected(reader->lens);
+	AUTO_FREE unsigned char *got = malloc(file->size);
+
+	reader->right = got &&
+			engine_read_wait(reader->engine, reader->lens, file, 0,
+					 file->size, got, NULL) == 0 &&
+			memcmp(got, expected, file->size) == 0;
+	return NULL;
+}
+
 static void a_tensor_of_two_lenses_is_made_once(void **state)
 {
 	struct engine *engine =
@@ -119,6 +140,51 @@ static void nothing_is_kept_for_nobody(void **state)
 		engine_leave(engine, b);
 		engine_end(engine, a);
 	}
+}
+
+/* All lenses at once: their states wait for one survey. */
+static void a_sweep_of_density_surveys_each_tensor_once(void **state)
+{
+	struct engine *engine =
+		engine_start(*state, ENGINE_CACHE_AUTO, "cache-density");
+	struct lens *lenses[SWEEP];
+	pthread_t threads[SWEEP];
+	struct density_reader readers[SWEEP];
+	struct engine_stats stats;
+
+	for (size_t i = 0; i < SWEEP; i++) {
+		double density = 0.05 + 0.1 * (double)i;
+
+		lenses[i] = engine_lens_density(*state, density);
+		readers[i] =
+			(struct density_reader){ engine, lenses[i], false };
+		engine_join(engine, lenses[i]);
+	}
+	for (size_t i = 0; i < SWEEP; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, read_density,
+						&readers[i]),
+				 0);
+	for (size_t i = 0; i < SWEEP; i++) {
+		pthread_join(threads[i], NULL);
+		assert_true(readers[i].right);
+	}
+	stats = engine_stats_of(engine);
+	assert_true(stats.census.distinct_reductions > 0);
+	assert_int_equal(stats.reductions, stats.census.distinct_reductions);
+	/* Of the tensor that is large enough for one. */
+	assert_int_equal(stats.surveys, 1);
+	for (size_t i = 0; i < SWEEP; i++)
+		engine_leave(engine, lenses[i]);
+	engine_close(engine);
+	/* Another density finds it on disk. */
+	engine = engine_start(*state, ENGINE_CACHE_AUTO, "cache-density");
+	lenses[0] = engine_lens_density(*state, 0.123);
+	readers[0] = (struct density_reader){ engine, lenses[0], false };
+	engine_join(engine, lenses[0]);
+	read_density(&readers[0]);
+	assert_true(readers[0].right);
+	assert_int_equal(engine_stats_of(engine).surveys, 0);
+	engine_end(engine, lenses[0]);
 }
 
 static void a_sweep_of_lambda_runs_each_reduction_once(void **state)
@@ -452,6 +518,7 @@ int main(void)
 		cmocka_unit_test(a_tensor_of_two_lenses_is_made_once),
 		cmocka_unit_test(nothing_is_kept_for_nobody),
 		cmocka_unit_test(a_sweep_of_lambda_runs_each_reduction_once),
+		cmocka_unit_test(a_sweep_of_density_surveys_each_tensor_once),
 		cmocka_unit_test(what_was_asked_for_is_kept),
 		cmocka_unit_test(a_state_made_beforehand_is_there),
 		cmocka_unit_test(work_is_counted_by_method_and_by_lens),

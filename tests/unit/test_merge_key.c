@@ -136,40 +136,43 @@ static const struct {
 	const char *label;
 	void (*change)(struct job_fixture *jf);
 	int state, tensor; /* for which methods the key must change */
+	bool survey;	   /* whether that of ties must */
 } changes[] = {
-	{ "nothing", set_nothing, NO, NO },
-	{ "weight", set_weight, NO, BOTH },
-	{ "density", set_density, BOTH, BOTH },
-	{ "density of the base", set_density_of_base, NO, NO },
-	{ "lambda", set_lambda, NO, BOTH },
-	{ "lambda in its last bit", set_lambda_a_little, NO, BOTH },
-	{ "normalize", set_normalize, NO, BOTH },
-	{ "rescale", set_rescale, BOTH, BOTH },
-	{ "output type", set_output, NO, BOTH },
-	{ "rounding", set_round, BOTH, BOTH },
-	{ "seed", set_seed, DARE, DARE },
-	{ "position", set_position, DARE, DARE },
-	{ "name", set_name, DARE, DARE },
-	{ "shape", set_shape, BOTH, BOTH },
-	{ "offset", set_offset, BOTH, BOTH },
-	{ "type of an input", set_dtype, BOTH, BOTH },
-	{ "source", set_source, BOTH, BOTH },
-	{ "order of inputs", swap_inputs, BOTH, BOTH },
-	{ "base", set_base, BOTH, BOTH },
-	{ "origin of a task vector", set_origins, BOTH, BOTH },
-	{ "semantics", set_semantics, NO, BOTH },
-	{ "version", set_version, BOTH, BOTH },
+	{ "nothing", set_nothing, NO, NO, false },
+	{ "weight", set_weight, NO, BOTH, false },
+	{ "density", set_density, BOTH, BOTH, false },
+	{ "density of the base", set_density_of_base, NO, NO, false },
+	{ "lambda", set_lambda, NO, BOTH, false },
+	{ "lambda in its last bit", set_lambda_a_little, NO, BOTH, false },
+	{ "normalize", set_normalize, NO, BOTH, false },
+	{ "rescale", set_rescale, BOTH, BOTH, false },
+	{ "output type", set_output, NO, BOTH, false },
+	{ "rounding", set_round, BOTH, BOTH, true },
+	{ "seed", set_seed, DARE, DARE, false },
+	{ "position", set_position, DARE, DARE, false },
+	{ "name", set_name, DARE, DARE, false },
+	{ "shape", set_shape, BOTH, BOTH, true },
+	{ "offset", set_offset, BOTH, BOTH, true },
+	{ "type of an input", set_dtype, BOTH, BOTH, true },
+	{ "source", set_source, BOTH, BOTH, true },
+	{ "order of inputs", swap_inputs, BOTH, BOTH, true },
+	{ "base", set_base, BOTH, BOTH, true },
+	{ "origin of a task vector", set_origins, BOTH, BOTH, true },
+	{ "semantics", set_semantics, NO, BOTH, false },
+	{ "version", set_version, BOTH, BOTH, false },
 };
 
 struct keys {
-	struct hash128 state, tensor;
+	struct hash128 survey, state, tensor;
 	struct hash128 state_like, tensor_like;
 };
 
 static struct keys keys_of(const struct job *job)
 {
-	struct keys keys;
+	struct keys keys = { 0 };
 
+	if (job->method && job->method->survey)
+		assert_false(merge_survey_key(job, &keys.survey, NULL));
 	assert_false(merge_state_key(job, &keys.state, NULL));
 	assert_false(merge_tensor_key(job, &keys.tensor, NULL));
 	assert_false(merge_state_likeness(job, &keys.state_like));
@@ -217,6 +220,10 @@ static void assert_change(const char *method, int flag, size_t c)
 		    !!(changes[c].tensor & flag))
 		fail_msg("%s: %s: a likeness is wrong", method,
 			 changes[c].label);
+	if (jf.job.method->survey &&
+	    hash_equal(before.survey, after.survey) == changes[c].survey)
+		fail_msg("%s: %s: the survey's key is wrong", method,
+			 changes[c].label);
 	job_close(&jf);
 }
 
@@ -249,6 +256,53 @@ static struct hash128 hash_of_text(const struct job_fixture *jf,
 		       start, hex[0], hex[1], hex[2]);
 	assert_true(len > 0 && (size_t)len < sizeof(text));
 	return hash_bytes(text, (size_t)len);
+}
+
+/* Surveys of the same are shared by methods; other ones are not. */
+static void methods_with_one_survey_share_its_key(void **state)
+{
+	struct job_fixture jf;
+	struct keys ties, other;
+
+	open_job(&jf, "ties");
+	ties = keys_of(&jf.job);
+	assert_false(hash_equal(ties.survey, ties.state));
+	jf.job.method = method_by_name("breadcrumbs");
+	other = keys_of(&jf.job);
+	assert_true(hash_equal(ties.survey, other.survey));
+	assert_false(hash_equal(ties.state, other.state));
+	jf.job.method = method_by_name("sce");
+	other = keys_of(&jf.job);
+	assert_false(hash_equal(ties.survey, other.survey));
+	job_close(&jf);
+}
+
+/* For every method and option of the table: a sweep over what is not in_state
+ * repeats no reduction, one over what is does. */
+static void options_change_state_keys_as_their_rows_say(void **state)
+{
+	for (size_t m = 0; m < method_count(); m++) {
+		const struct merge_method *method = method_at(m);
+		size_t base = method->base == BASE_UNUSED ? METHOD_NO_BASE : 0;
+		const float x[ELEMENTS] = { 1 };
+
+		for (size_t o = 0; o < method->options_count; o++) {
+			struct hash128 before, after;
+			struct job_fixture jf;
+
+			job_open(&jf, method, 2, base, 4, 6);
+			job_input(&jf, 0, DTYPE_F32, x);
+			job_input(&jf, 1, DTYPE_F32, x);
+			assert_false(merge_state_key(&jf.job, &before, NULL));
+			job_set_all(&jf, method->options[o].name, 0.8125);
+			assert_false(merge_state_key(&jf.job, &after, NULL));
+			if (hash_equal(before, after) ==
+			    method->options[o].in_state)
+				fail_msg("%s: %s", method->name,
+					 method->options[o].name);
+			job_close(&jf);
+		}
+	}
 }
 
 static void keys_stay_what_they_are(void **state)
@@ -370,6 +424,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_hold_what_bytes_depend_on),
+		cmocka_unit_test(methods_with_one_survey_share_its_key),
+		cmocka_unit_test(options_change_state_keys_as_their_rows_say),
 		cmocka_unit_test(keys_stay_what_they_are),
 		cmocka_unit_test(copies_have_keys),
 		cmocka_unit_test(folders_may_move),
