@@ -191,5 +191,8 @@ int main(int argc, char **argv)
 	fuse_session_unmount(session);
 	fuse_session_destroy(session);
 	fuse_opt_free_args(&args);
+	free(fs.hot);
+	for (size_t i = 0; i < fs.count; i++)
+		close(fs.fds[i]);
 	return EXIT_SUCCESS;
 }
