@@ -5,13 +5,15 @@ machine's own.
 
 Sections, all of them without names, in this order: limits, kernels, sum, read,
 export, load, start, touch, growth, methods. Sources are in the page cache, and
-checked to be, unless a row says otherwise; every mount is fresh; every figure is
-the median of the rounds, with the least and the greatest; contenders take turns
-within a round, and a ratio is that of one round. Compare ratios, not figures of
-two runs. build/bench/bench.json has every single figure, bench.md the table.
+checked to be, unless a row says otherwise; every mount is fresh; every figure
+is the median of the rounds, with the least and the greatest; contenders take
+turns within a round, and a ratio is that of one round. Compare ratios, not
+figures of two runs. build/bench/bench.json has every single figure, bench.md
+the table.
 
-The environment says the same as the options: BENCH_GB, BENCH_ROUNDS, BENCH_HOLD,
-BENCH_QUICK=1; and BENCH_FOLDER where models are kept and merges are written.
+The environment says the same as the options: BENCH_GB, BENCH_ROUNDS,
+BENCH_HOLD, BENCH_QUICK=1; and BENCH_FOLDER where models are kept and merges are
+written.
 """
 
 import argparse

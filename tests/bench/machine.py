@@ -205,8 +205,8 @@ def output_of(*argv):
 
 def describe():
     """What figures depend on, for whoever compares them."""
-    cpu = re.search(r"^model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text(),
-                    flags=re.M)
+    cpu = re.search(r"^model name\s*:\s*(.*)",
+                    Path("/proc/cpuinfo").read_text(), flags=re.M)
     version = output_of(PROGRAM, "--version")
     level = re.search(r"CPU level (\w+)", version)
     return {

@@ -10,7 +10,8 @@ import models
 import mounts
 import recipes
 
-WAYS = (("map", 1, "mapped, one reader"), ("map", 4, "mapped, four readers"),
+WAYS = (("map", 1, "mapped, a touch a page, one reader"),
+        ("map", 4, "mapped, a touch a page, four readers"),
         ("read", 1, "preads of 1 MiB, one reader"))
 SOURCES, READERS = (2, 4, 8, 16), (1, 2, 4, 8)
 MEMCPY_MIB = 256
@@ -37,7 +38,8 @@ def dd(bench, source, folder):
 def limits(bench):
     bench.figures.begin("limits", "what the machine gives")
     for threads in sorted({1, machine.CORES}):
-        bench.limit(f"memcpy, bytes in and out, {threads} threads", "GB/s",
+        bench.limit("memcpy, bytes in and out, threads: "
+                    f"{threads}", "GB/s",
                     lambda: memcpy(threads)["gbps"] / 1e9)
     for name, folder in (("disk", bench.work.disk),
                          ("tmpfs", bench.work.tmpfs)):
