@@ -102,7 +102,7 @@ enum rng_kind {
 
 #define RNG_NO_STREAM UINT64_MAX
 
-enum option_type { OPTION_FLOAT, OPTION_BOOL, OPTION_INT };
+enum option_type { OPTION_FLOAT, OPTION_BOOL, OPTION_INT, OPTION_CHOICE };
 enum option_scope { OPTION_GLOBAL, OPTION_PER_MODEL };
 
 /* The value of an option that is not given and has no default. */
@@ -117,6 +117,8 @@ struct method_option {
 	double fallback;  /* default; OPTION_UNSET: none */
 	double min, max;  /* inclusive; -INFINITY, INFINITY: any */
 	const char *help; /* one line */
+	/* OPTION_CHOICE: the names of the values 0 to max, in order. */
+	const char *const *choices;
 };
 
 enum method_base {

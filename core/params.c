@@ -3,7 +3,7 @@
  *
  *	s = t (L - 1), i = trunc s, f = s - i
  *	value = (1 - f) g[i] + f g[min(i + 1, L - 1)]	numbers, in double
- *	value = g[i]					booleans
+ *	value = g[i]					booleans, choices
  */
 #include "core/params.h"
 
@@ -11,6 +11,12 @@
 
 #include "core/scalar.h"
 #include "core/where.h"
+
+/* There is nothing between two of its values. */
+static bool steps(const struct method_option *option)
+{
+	return option->type == OPTION_BOOL || option->type == OPTION_CHOICE;
+}
 
 static int gradient_read(const struct method_option *option,
 			 const struct json *list, double t, double *number,
@@ -27,7 +33,7 @@ static int gradient_read(const struct method_option *option,
 		rc = scalar_read(option, list->items[i1], &b, err);
 	if (rc < 0)
 		return rc;
-	*number = option->type == OPTION_BOOL ? a : (1 - f) * a + f * b;
+	*number = steps(option) ? a : (1 - f) * a + f * b;
 	if (option->type == OPTION_INT && *number != trunc(*number))
 		return fail(err, EINVAL,
 			    "the gradient gives %g here, which is not a whole "

@@ -1,8 +1,10 @@
 #include "core/scalar.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <strings.h>
+
+#include "core/near.h"
+#include "core/where.h"
 
 #define SCALAR_TEXT_MAX 80
 
@@ -103,15 +105,59 @@ static int range_fail(const struct method_option *option, const char *text,
 		    option->min, option->max);
 }
 
+/* The names that a choice is made from, for a sentence: "none or one_bit". */
+static struct where choices_text(const struct method_option *option)
+{
+	struct where all = where_at("%s", option->choices[0]);
+	size_t last = (size_t)option->max;
+
+	for (size_t i = 1; i <= last; i++)
+		all = where_at("%s%s%s", all.text, i < last ? ", " : " or ",
+			       option->choices[i]);
+	return all;
+}
+
+static int choice_read(const struct method_option *option,
+		       const struct json *value, double *number,
+		       struct error *err)
+{
+	size_t count = (size_t)option->max + 1;
+	char text[SCALAR_TEXT_MAX];
+	const char *near = NULL;
+
+	for (size_t i = 0; value->type == JSON_STRING && i < count; i++)
+		if (strcmp(value->string, option->choices[i]) == 0) {
+			*number = (double)i;
+			return 0;
+		}
+	if (value->type == JSON_STRING)
+		near = near_name(value->string, option->choices, count);
+	return fail(err, EINVAL, "%s is not %s%s%s%s", scalar_text(value, text),
+		    choices_text(option).text, near ? "; did you mean \"" : "",
+		    near ? near : "", near ? "\"?" : "");
+}
+
 int scalar_read(const struct method_option *option, const struct json *value,
 		double *number, struct error *err)
 {
 	char text[SCALAR_TEXT_MAX];
 
+	if (option->type == OPTION_CHOICE)
+		return choice_read(option, value, number, err);
 	if (!types[option->type].read(value, number))
 		return fail(err, EINVAL, "%s is not %s",
 			    scalar_text(value, text), types[option->type].what);
 	if (*number < option->min || *number > option->max)
 		return range_fail(option, scalar_text(value, text), err);
 	return 0;
+}
+
+void scalar_write(FILE *out, const struct method_option *option, double value)
+{
+	if (option->type == OPTION_BOOL && !isnan(value))
+		fputs(value != 0 ? "true" : "false", out);
+	else if (option->type == OPTION_CHOICE && !isnan(value))
+		json_write_string(out, option->choices[(size_t)value]);
+	else
+		json_write_number(out, value);
 }

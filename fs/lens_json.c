@@ -5,9 +5,9 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 
 #include "core/base/text.h"
+#include "core/scalar.h"
 #include "fs/lens.h"
 
 static const char *const kind_names[] = {
@@ -45,15 +45,6 @@ static const char *model_text(const struct lens *lens,
 
 /* --- recipe.json -------------------------------------------------------- */
 
-static void write_value(FILE *out, const struct method_option *option,
-			double value)
-{
-	if (option->type == OPTION_BOOL && !isnan(value))
-		fputs(value != 0 ? "true" : "false", out);
-	else
-		json_write_number(out, value);
-}
-
 /* The options of one scope, for one input. */
 static void write_options(FILE *out, const struct job *job,
 			  enum option_scope scope, size_t input)
@@ -66,8 +57,8 @@ static void write_options(FILE *out, const struct job *job,
 		if (method->options[i].scope != scope)
 			continue;
 		fprintf(out, "%s\"%s\": ", comma, method->options[i].name);
-		write_value(out, &method->options[i],
-			    method_value(&job->args, i, input));
+		scalar_write(out, &method->options[i],
+			     method_value(&job->args, i, input));
 		comma = ", ";
 	}
 	fputc('}', out);

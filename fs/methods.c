@@ -8,12 +8,14 @@
 
 #include "core/json.h"
 #include "core/near.h"
+#include "core/scalar.h"
 #include "fs/command.h"
 
 static const char *const type_names[] = {
 	[OPTION_FLOAT] = "float",
 	[OPTION_BOOL] = "bool",
 	[OPTION_INT] = "int",
+	[OPTION_CHOICE] = "choice",
 };
 
 static const char *const base_names[] = {
@@ -40,6 +42,8 @@ static const char *value_text(const struct method_option *option, double value,
 {
 	if (option->type == OPTION_BOOL)
 		return value != 0 ? "true" : "false";
+	if (option->type == OPTION_CHOICE)
+		return option->choices[(size_t)value];
 	snprintf(text, VALUE_TEXT_MAX, "%g", value);
 	return text;
 }
@@ -55,9 +59,24 @@ static const char *fallback_text(const struct method_option *option,
 	return value_text(option, option->fallback, text);
 }
 
+/* ": none or one_bit" */
+static void print_choices(FILE *out, const struct method_option *option)
+{
+	size_t last = (size_t)option->max;
+
+	for (size_t i = 0; i <= last; i++)
+		fprintf(out, "%s%s",
+			i == 0	    ? ": "
+			: i == last ? " or "
+				    : ", ",
+			option->choices[i]);
+}
+
 static void print_range(FILE *out, const struct method_option *option)
 {
-	if (option->type == OPTION_BOOL ||
+	if (option->type == OPTION_CHOICE)
+		print_choices(out, option);
+	if (option->type == OPTION_BOOL || option->type == OPTION_CHOICE ||
 	    (isinf(option->min) && isinf(option->max)))
 		return;
 	if (isinf(option->max))
@@ -113,8 +132,22 @@ static void print_method(const struct merge_method *method)
 
 /* --- JSON --------------------------------------------------------------- */
 
+static void write_choices(FILE *out, const struct method_option *option)
+{
+	size_t last = (size_t)option->max;
+
+	fputs(", \"choices\": [", out);
+	for (size_t i = 0; i <= last; i++) {
+		fputs(i ? ", " : "", out);
+		json_write_string(out, option->choices[i]);
+	}
+	fputc(']', out);
+}
+
 static void write_option_json(FILE *out, const struct method_option *option)
 {
+	bool choice = option->type == OPTION_CHOICE;
+
 	fputs("{\"name\": ", out);
 	json_write_string(out, option->name);
 	fprintf(out, ", \"type\": \"%s\", \"scope\": \"%s\", \"required\": %s",
@@ -122,14 +155,13 @@ static void write_option_json(FILE *out, const struct method_option *option)
 		option->scope == OPTION_PER_MODEL ? "model" : "global",
 		option->required ? "true" : "false");
 	fputs(", \"default\": ", out);
-	if (option->type == OPTION_BOOL && !isnan(option->fallback))
-		fputs(option->fallback != 0 ? "true" : "false", out);
-	else
-		json_write_number(out, option->fallback);
+	scalar_write(out, option, option->fallback);
 	fputs(", \"min\": ", out);
-	json_write_number(out, option->min);
+	json_write_number(out, choice ? (double)NAN : option->min);
 	fputs(", \"max\": ", out);
-	json_write_number(out, option->max);
+	json_write_number(out, choice ? (double)NAN : option->max);
+	if (choice)
+		write_choices(out, option);
 	fputs(", \"help\": ", out);
 	json_write_string(out, option->help);
 	fputc('}', out);
@@ -165,9 +197,12 @@ static void print_markdown_option(const struct method_option *option)
 {
 	char text[VALUE_TEXT_MAX];
 
-	printf("`%s` (%s%s, %s)", option->name,
+	printf("`%s` (%s%s", option->name,
 	       option->scope == OPTION_PER_MODEL ? "per model, " : "",
-	       type_names[option->type], fallback_text(option, text));
+	       type_names[option->type]);
+	if (option->type == OPTION_CHOICE)
+		print_choices(stdout, option);
+	printf(", %s)", fallback_text(option, text));
 }
 
 static void print_markdown(const struct merge_method *method)

@@ -41,6 +41,14 @@ static const struct method_option share = {
 	.min = 0,
 	.max = 1,
 };
+static const char *const kinds[] = { "none", "one_bit", "two_bits" };
+static const struct method_option choice = {
+	.name = "w",
+	.type = OPTION_CHOICE,
+	.scope = OPTION_PER_MODEL,
+	.max = 2,
+	.choices = kinds,
+};
 static const struct method_option unset = {
 	.name = "w",
 	.type = OPTION_FLOAT,
@@ -81,7 +89,11 @@ static void settings_are_worth_what_mergekit_says(void **state)
 		{ &flag, "\"f\"", 0, 0 },
 		{ &whole, "3.0", 0, 3 },
 		{ &whole, "\"3\"", 0, 3 },
+		{ &choice, "\"none\"", 0, 0 },
+		{ &choice, "\"two_bits\"", 0, 2 },
 		/* gradients */
+		{ &choice, "[\"one_bit\", \"two_bits\"]", 0.9, 1 },
+		{ &choice, "[\"one_bit\", \"two_bits\"]", 1, 2 },
 		{ &weight, "[0, 1]", 0, 0 },
 		{ &weight, "[0, 1]", 0.25, 0.25 },
 		{ &weight, "[0, 1]", 1, 1 },
@@ -218,6 +230,14 @@ static void a_wrong_value_is_refused_with_a_sentence(void **state)
 		  "w: the gradient gives 1.5 here, which is not a whole "
 		  "number" },
 		{ &whole, "0", 0, "w: 0 must be at least 1" },
+		{ &choice, "1", 0, "w: 1 is not none, one_bit or two_bits" },
+		{ &choice, "true", 0,
+		  "w: true is not none, one_bit or two_bits" },
+		{ &choice, "\"onebit\"", 0,
+		  "w: \"onebit\" is not none, one_bit or two_bits; did you "
+		  "mean \"one_bit\"?" },
+		{ &choice, "\"\"", 0,
+		  "w: \"\" is not none, one_bit or two_bits" },
 		{ &share, "1.5", 0, "w: 1.5 must be between 0 and 1" },
 		{ &share, "{\"filter\": \"mlp\", \"value\": 1}", 0,
 		  "w: no value for this tensor, and no default; give one "
