@@ -32,6 +32,21 @@ static void store_part(const struct making *making, const struct tile *tile,
 	       to - from);
 }
 
+/* The elements of a tile that the range touches. */
+static struct tile touched_part(const struct making *making,
+				const struct tile *tile, size_t size)
+{
+	uint64_t first = max_u64(tile->first, making->off / size);
+	uint64_t last = min_u64(tile->first + tile->count,
+				(making->end + size - 1) / size);
+	struct tile part = *tile;
+
+	part.first = first;
+	part.count = last - first;
+	part.out += first - tile->first;
+	return part;
+}
+
 static void make_tile(void *ctx, const struct tile *tile)
 {
 	const struct making *making = ctx;
@@ -43,8 +58,11 @@ static void make_tile(void *ctx, const struct tile *tile)
 		making->method->tile(&job->args, making->state, tile);
 	else
 		making->method->rows(&job->args, making->state, tile);
-	if (making->nonfinite)
-		*making->nonfinite += feed_made_nonfinite(making->feed, tile);
+	if (making->nonfinite) {
+		const struct tile part = touched_part(making, tile, size);
+
+		*making->nonfinite += feed_made_nonfinite(making->feed, &part);
+	}
 	if (begin < making->off || begin + tile->count * size > making->end)
 		store_part(making, tile, size);
 	else
@@ -68,6 +86,11 @@ static int make_bytes(struct making *making, struct error *err)
 	uint64_t first = making->off / size;
 	uint64_t last = (making->end + size - 1) / size;
 
+	if (making->method->whole_tiles) {
+		first -= first % TILE_ELEMENTS;
+		last = min_u64(job->elements,
+			       round_up_u64(last, TILE_ELEMENTS));
+	}
 	assert(job->kind != JOB_ROWS ||
 	       (making->off / size) % job->args.cols == 0);
 	return feed_run(making->feed, first, last - first, err);

@@ -22,6 +22,8 @@ enum job_kind {
 	JOB_ROWS, /* whole rows only: made by chunks */
 };
 
+struct job_peers;
+
 struct job_input {
 	const struct tensor *tensor; /* its first job.elements are used (a
 				      * vocabulary matrix may be longer) */
@@ -45,6 +47,9 @@ struct job {
 	 * apart, and made along with the state. */
 	size_t survey_size;
 	uint64_t layer; /* of the output, UINT64_MAX: outside the layers */
+	/* The jobs of the plan whose one state this is, itself among them
+	 * (core/peers.h). NULL: its state is its own. */
+	struct job_peers *peers;
 };
 
 /* Read buffers and tiles of one thread. */
@@ -63,7 +68,8 @@ merge_scratch_auto_close(struct merge_scratch *const *scratch)
 /*
  * Compute the state of a job (job->state_size bytes, any alignment up to 64 by
  * the caller) on all threads of the pool and the calling one; pool may be NULL.
- * The bytes do not depend on the number of threads or the level.
+ * The bytes do not depend on the number of threads or the level. For a job with
+ * peers that takes a pass over all of them.
  */
 int merge_state(const struct job *job, enum cpu_level level, struct pool *pool,
 		void *state, struct error *err);
@@ -97,8 +103,10 @@ int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
  * base (or the origin of which), and each input's identity, offset, dtype and
  * rounding; for methods that draw also seed, name and positions, or the
  * streams. The tensor's: the same with semantics, all options and the output
- * dtype. The survey's: its name and version in place of the method's, no options
- * and nothing of draws. May read sources (their identity).
+ * dtype. The survey's: its name and version in place of the method's, no
+ * options and nothing of draws. Of jobs that are peers, the state's is one, of
+ * what all of them depend on, positions too, and it is part of the tensor's.
+ * May read sources (their identity).
  */
 int merge_survey_key(const struct job *job, struct hash128 *key,
 		     struct error *err);

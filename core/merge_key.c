@@ -4,25 +4,16 @@
  */
 #include <errno.h>
 
+#include "core/job_key.h"
 #include "core/key_text.h"
-#include "core/merge.h"
 
 /* Raised whenever the driver or the kernels change what they make. */
 #define KEY_VERSION 1
-
-/* What a key is of. */
-enum key_subject { KEY_SURVEY, KEY_STATE, KEY_TENSOR };
 
 static const char *const subject_names[] = {
 	[KEY_SURVEY] = "survey ",
 	[KEY_STATE] = "state ",
 	[KEY_TENSOR] = "tensor ",
-};
-
-/* Which of the keys of a job is written. */
-struct key_kind {
-	enum key_subject subject;
-	bool likeness; /* sources by likeness, else by identity */
 };
 
 static void write_shape(struct key_text *out, const struct job *job)
@@ -196,6 +187,18 @@ static void write_streams(struct key_text *out, const struct job *job)
 	key_text_add(out, "\n");
 }
 
+static void write_positions(struct key_text *out, const struct job *job)
+{
+	key_text_add(out, "positions");
+	for (size_t i = 0; i < job->args.inputs; i++) {
+		if (!method_is_model(&job->args, i))
+			continue;
+		key_text_add(out, " ");
+		key_text_u64(out, job->args.positions[i]);
+	}
+	key_text_add(out, "\n");
+}
+
 static void write_draws(struct key_text *out, const struct job *job)
 {
 	if (job->args.streams) {
@@ -204,14 +207,9 @@ static void write_draws(struct key_text *out, const struct job *job)
 	}
 	key_text_add(out, "seed ");
 	key_text_u64(out, job->args.seed);
-	key_text_add(out, "\npositions");
-	for (size_t i = 0; i < job->args.inputs; i++) {
-		if (!method_is_model(&job->args, i))
-			continue;
-		key_text_add(out, " ");
-		key_text_u64(out, job->args.positions[i]);
-	}
-	key_text_add(out, "\nname ");
+	key_text_add(out, "\n");
+	write_positions(out, job);
+	key_text_add(out, "name ");
 	key_text_u64(out, strlen(job->args.name));
 	key_text_add(out, " ");
 	key_text_add(out, job->args.name);
@@ -239,13 +237,15 @@ static int write_key(struct key_text *out, const struct job *job,
 	write_method(out, job, kind);
 	if (job->method->draws && kind.subject != KEY_SURVEY)
 		write_draws(out, job);
+	if (job->method->combine)
+		write_positions(out, job);
 	if (kind.subject == KEY_TENSOR)
 		write_word(out, "output ", dtype_info(job->dtype)->name);
 	return write_inputs(out, job, kind, err);
 }
 
-static int key_of(const struct job *job, struct key_kind kind,
-		  struct hash128 *key, struct error *err)
+int job_key(const struct job *job, struct key_kind kind, struct hash128 *key,
+	    struct error *err)
 {
 	AUTO_KEY_TEXT struct key_text text;
 	int rc;
@@ -256,34 +256,4 @@ static int key_of(const struct job *job, struct key_kind kind,
 		return fail_in(err, rc, "%s", job->name);
 	rc = key_text_hash(&text, key);
 	return rc ? fail(err, -rc, "%s: no memory for its key", job->name) : 0;
-}
-
-int merge_survey_key(const struct job *job, struct hash128 *key,
-		     struct error *err)
-{
-	return key_of(job, (struct key_kind){ KEY_SURVEY, false }, key, err);
-}
-
-int merge_state_key(const struct job *job, struct hash128 *key,
-		    struct error *err)
-{
-	return key_of(job, (struct key_kind){ KEY_STATE, false }, key, err);
-}
-
-int merge_tensor_key(const struct job *job, struct hash128 *key,
-		     struct error *err)
-{
-	return key_of(job, (struct key_kind){ KEY_TENSOR, false }, key, err);
-}
-
-int merge_state_likeness(const struct job *job, struct hash128 *likeness)
-{
-	return key_of(job, (struct key_kind){ KEY_STATE, true }, likeness,
-		      NULL);
-}
-
-int merge_tensor_likeness(const struct job *job, struct hash128 *likeness)
-{
-	return key_of(job, (struct key_kind){ KEY_TENSOR, true }, likeness,
-		      NULL);
 }

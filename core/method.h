@@ -253,6 +253,9 @@ struct merge_method {
 	bool own_bases; /* a model may name a base of its own */
 	bool has_paper; /* SEMANTICS_PAPER is something else; a method without
 			 * never sees it. No state may depend on it. */
+	/* Every tile that `tile` is given begins at a multiple of TILE_ELEMENTS
+	 * and ends at one, or with the tensor. */
+	bool whole_tiles;
 	/* Whether an input takes a draw for each of its elements. NULL: none
 	 * does; else seed, name and positions (or streams) count. */
 	bool (*draws)(const struct method_args *args, size_t input);
@@ -274,6 +277,12 @@ struct merge_method {
 	size_t (*scratch_size)(const struct method_args *args);
 	int (*reduce)(const struct method_args *args, const struct scan *scan,
 		      void *state, void *scratch);
+	/* For a state of the whole model, the same for all its tensors, of one
+	 * size: add that of one more tensor (in the order of the plan) to
+	 * `total`, which is zeroed before the first. What reduce makes may
+	 * depend on positions; it has no survey. NULL: every tensor has a state
+	 * of its own. */
+	void (*combine)(void *total, const void *state);
 	/* Exactly one of the two. */
 	void (*tile)(const struct method_args *args, const void *state,
 		     const struct tile *tile);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/names.h"
+#include "core/peers.h"
 #include "core/planner.h"
 #include "core/templates.h"
 #include "core/tokenizer.h"
@@ -271,7 +272,9 @@ static int planner_run(struct planner *planner)
 		report_error(planner->report, EDOM,
 			     "%s: there is no tensor to merge", path);
 	jobs_sort(planner);
-	return dropped_find(planner);
+	rc = peers_make(planner->plan->jobs, planner->plan->count,
+			planner->plan->arena);
+	return rc < 0 ? rc : dropped_find(planner);
 }
 
 static void plan_make(struct planner *planner)

@@ -260,8 +260,46 @@ static void check_required(const struct check *check)
 	}
 }
 
+/* The first source from `at` on that is not the base; NULL: none is left. */
+static const struct slice_source *next_model(const struct check *check,
+					     size_t *at)
+{
+	size_t base = recipe_base_index(check->recipe, check->slice);
+
+	*at += *at == base;
+	return *at < check->slice->count ? &check->slice->sources[(*at)++]
+					 : NULL;
+}
+
+/* What is known of a whole model goes by its place in each slice. */
+static void check_same_models(const struct check *check,
+			      const struct check *first)
+{
+	const struct slice_source *model, *other;
+	size_t at = 0, other_at = 0;
+
+	do {
+		model = next_model(check, &at);
+		other = next_model(first, &other_at);
+		if (!model == !other &&
+		    (!model || model_ref_equal(&model->model, &other->model)))
+			continue;
+		report_error(check->report, EINVAL,
+			     "%s: %s: %s weighs whole models, so all slices "
+			     "need the same models in the same order as %s, "
+			     "besides the base; %s is %s",
+			     check->recipe->path, check->place.text,
+			     check->recipe->method->name, first->place.text,
+			     other ? other->model.text : model->model.text,
+			     other ? "not there" : "one more");
+		return;
+	} while (model);
+}
+
 void recipe_check(const struct recipe *recipe, struct report *report)
 {
+	struct check first = { 0 };
+
 	for (size_t i = 0; i < recipe->slices_count; i++) {
 		const struct check check = {
 			.recipe = recipe,
@@ -278,5 +316,9 @@ void recipe_check(const struct recipe *recipe, struct report *report)
 		check_own_bases(&check);
 		check_lengths(&check);
 		check_required(&check);
+		if (i == 0)
+			first = check;
+		else if (recipe->method->combine)
+			check_same_models(&check, &first);
 	}
 }

@@ -1,9 +1,11 @@
 /*
  * Surveys and states of jobs: a method's functions, run on a scan of its
- * inputs.
+ * inputs. A state of the whole model is made of those that its peers would have
+ * alone, one tensor after the other, each on all threads.
  */
 #include <errno.h>
 
+#include "core/peers.h"
 #include "core/scan.h"
 
 const void *scan_survey(const struct scan *scan)
@@ -81,9 +83,9 @@ int merge_survey(const struct job *job, enum cpu_level level, struct pool *pool,
 	return scan_result(&scan, survey(method->survey, &scan, made));
 }
 
-int merge_surveyed_state(const struct job *job, enum cpu_level level,
-			 struct pool *pool, const void *made, void *state,
-			 struct error *err)
+static int state_alone(const struct job *job, enum cpu_level level,
+		       struct pool *pool, const void *made, void *state,
+		       struct error *err)
 {
 	const struct merge_method *method =
 		method_variant(job->method, level, job->rounding);
@@ -96,6 +98,35 @@ int merge_surveyed_state(const struct job *job, enum cpu_level level,
 		return scan_result(&scan,
 				   survey_and_reduce(method, &scan, state));
 	return scan_result(&scan, reduce(method, &scan, state));
+}
+
+static int state_of_all(const struct job_peers *peers, enum cpu_level level,
+			struct pool *pool, void *state, struct error *err)
+{
+	size_t size = peers->jobs[0]->state_size;
+	AUTO_FREE void *part = scan_alloc(size);
+	int rc = 0;
+
+	if (!part)
+		return fail(err, ENOMEM, "no memory for a reduction");
+	memset(state, 0, size);
+	for (size_t i = 0; rc == 0 && i < peers->count; i++) {
+		const struct job *peer = peers->jobs[i];
+
+		rc = state_alone(peer, level, pool, NULL, part, err);
+		if (rc == 0)
+			peer->method->combine(state, part);
+	}
+	return rc;
+}
+
+int merge_surveyed_state(const struct job *job, enum cpu_level level,
+			 struct pool *pool, const void *made, void *state,
+			 struct error *err)
+{
+	if (job->peers)
+		return state_of_all(job->peers, level, pool, state, err);
+	return state_alone(job, level, pool, made, state, err);
 }
 
 int merge_state(const struct job *job, enum cpu_level level, struct pool *pool,

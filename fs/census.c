@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "core/peers.h"
+
 #define SLOTS_MIN 256 /* a power of two */
 
 /* All that make one kind of thing, found by key; at most one a slot and more in
@@ -221,7 +223,7 @@ static int read_entry(const struct job *job, struct entry *entry)
 	if (job->kind == JOB_COPY)
 		return 0;
 	rc = merge_tensor_likeness(job, &entry->tensor);
-	if (rc == 0 && job->state_size)
+	if (rc == 0 && job_counts_state(job))
 		rc = merge_state_likeness(job, &entry->state);
 	return rc;
 }
@@ -235,7 +237,7 @@ static int add_job(struct census *census, const struct job *job,
 		ledger_add(&census->tensors, entry->tensor, job->size);
 	if (!slot->tensor_like)
 		return -ENOMEM;
-	if (!job->state_size)
+	if (!job_counts_state(job))
 		return 0;
 	slot->state_like =
 		ledger_add(&census->states, entry->state, job->state_size);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "fs/check_tensors.h"
 #include "fs/command.h"
 #include "fs/generation.h"
 #include "fs/log.h"
@@ -12,74 +13,12 @@
 
 #define NAMES_SHOWN 8
 
-/* What the jobs of a plan are. */
-struct counts {
-	size_t copied, merged, reductions;
-	uint64_t copied_bytes, merged_bytes;
-	size_t dtypes[DTYPE_COUNT];
-};
-
-static struct counts count_jobs(const struct plan *plan)
-{
-	struct counts counts = { 0 };
-
-	for (size_t i = 0; i < plan->count; i++) {
-		const struct job *job = &plan->jobs[i];
-		bool copied = job->kind == JOB_COPY;
-
-		*(copied ? &counts.copied : &counts.merged) += 1;
-		*(copied ? &counts.copied_bytes : &counts.merged_bytes) +=
-			job->size;
-		counts.reductions += job->state_size > 0;
-		counts.dtypes[job->dtype]++;
-	}
-	return counts;
-}
-
-/* The tensors that a method makes. */
-static size_t count_method(const struct plan *plan,
-			   const struct merge_method *method)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < plan->count; i++)
-		count += plan->jobs[i].kind != JOB_COPY &&
-			 plan->jobs[i].method == method;
-	return count;
-}
-
 static bool is_base(const struct recipe *recipe, const struct model *model)
 {
 	return recipe->has_base && model_ref_equal(&recipe->base, &model->ref);
 }
 
 /* --- text --------------------------------------------------------------- */
-
-static void print_tensors(const struct lens *lens, const struct counts *counts)
-{
-	const struct plan *plan = lens->plan;
-	char all[SIZE_TEXT_MAX], copied[SIZE_TEXT_MAX], merged[SIZE_TEXT_MAX];
-
-	printf("tensors  %zu, %s:", plan->count, size_text(plan->bytes, all));
-	for (size_t i = 0; i < DTYPE_COUNT; i++)
-		if (counts->dtypes[i])
-			printf(" %zu %s", counts->dtypes[i],
-			       dtype_info((enum dtype)i)->name);
-	printf("\n         %zu copied, %s\n", counts->copied,
-	       size_text(counts->copied_bytes, copied));
-	printf("         %zu merged, %s%s", counts->merged,
-	       size_text(counts->merged_bytes, merged),
-	       counts->merged ? ":" : "");
-	for (size_t i = 0; i < method_count(); i++)
-		if (count_method(plan, method_at(i)))
-			printf(" %zu by %s", count_method(plan, method_at(i)),
-			       method_at(i)->name);
-	putchar('\n');
-	if (counts->reductions)
-		printf("         %zu need a reduction, once, before their "
-		       "first byte\n",
-		       counts->reductions);
-}
 
 static void print_models(const struct lens *lens)
 {
@@ -131,13 +70,12 @@ static void print_dropped(const struct plan *plan)
 
 static void print_text(const struct lens *lens)
 {
-	struct counts counts = count_jobs(lens->plan);
 	char hash[HASH_HEX_LEN + 1];
 
 	hash_hex(lens->recipe->hash, hash);
 	printf("recipe   %s, method %s\n         hash %s\n", lens->recipe->path,
 	       lens->recipe->method->name, hash);
-	print_tensors(lens, &counts);
+	check_print_tensors(lens->plan);
 	print_models(lens);
 	print_shards(lens->layout);
 	print_sidecars(lens->sidecars);
@@ -160,36 +98,6 @@ static void write_notes(const char *name, const struct report *report,
 		comma = ",";
 	}
 	fputs(*comma ? "\n  ]" : "]", stdout);
-}
-
-static void write_counts(const struct plan *plan)
-{
-	struct counts counts = count_jobs(plan);
-	const char *comma = "";
-
-	printf(",\n  \"tensors\": %zu,\n  \"bytes\": %" PRIu64
-	       ",\n  \"copied\": %zu,\n  \"copied_bytes\": %" PRIu64
-	       ",\n  \"merged\": %zu,\n  \"merged_bytes\": %" PRIu64
-	       ",\n  \"reductions\": %zu,\n  \"dtypes\": {",
-	       plan->count, plan->bytes, counts.copied, counts.copied_bytes,
-	       counts.merged, counts.merged_bytes, counts.reductions);
-	for (size_t i = 0; i < DTYPE_COUNT; i++) {
-		if (!counts.dtypes[i])
-			continue;
-		printf("%s\"%s\": %zu", comma, dtype_info((enum dtype)i)->name,
-		       counts.dtypes[i]);
-		comma = ", ";
-	}
-	comma = "";
-	fputs("},\n  \"methods\": {", stdout);
-	for (size_t i = 0; i < method_count(); i++) {
-		if (!count_method(plan, method_at(i)))
-			continue;
-		printf("%s\"%s\": %zu", comma, method_at(i)->name,
-		       count_method(plan, method_at(i)));
-		comma = ", ";
-	}
-	putchar('}');
 }
 
 static void write_models(const struct lens *lens)
@@ -304,7 +212,7 @@ static void print_json(const struct options *options,
 		hash_hex(lens->recipe->hash, hash);
 		printf(",\n  \"hash\": \"%s\",\n  \"method\": \"%s\"", hash,
 		       lens->recipe->method->name);
-		write_counts(lens->plan);
+		check_write_tensors(lens->plan);
 		write_models(lens);
 		write_files(lens);
 		write_dropped(lens->plan);

@@ -4,10 +4,13 @@
 #include <fnmatch.h>
 #include <pthread.h>
 
+#include "core/peers.h"
+
 /* A lens, and what is left to do for it; the warm thread's own. */
 struct part {
 	const struct lens *lens;
 	uint64_t reductions, bytes;
+	bool whole_begun; /* the state that peers share, once */
 	bool left;
 };
 
@@ -35,16 +38,19 @@ static bool is_wanted(const struct warm *warm, const struct job *job)
 static void count_part(const struct warm *warm, struct part *part)
 {
 	const struct plan *plan = part->lens->plan;
+	bool whole = false;
 
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct job *job = &plan->jobs[i];
 
 		if (!is_wanted(warm, job))
 			continue;
-		part->reductions += job->state_size > 0;
+		part->reductions += job->state_size > 0 && !job->peers;
+		whole |= job->peers != NULL;
 		if (warm->what != WARM_REDUCTIONS)
 			part->bytes += job->size;
 	}
+	part->reductions += whole;
 }
 
 static bool matches_any(const struct warm *warm)
@@ -149,8 +155,10 @@ static void make_state(struct warm *warm, struct part *part,
 {
 	struct error err = { 0 };
 
-	if (job->state_size == 0 || !take_turn(warm, part))
+	if (job->state_size == 0 || (job->peers && part->whole_begun) ||
+	    !take_turn(warm, part))
 		return;
+	part->whole_begun |= job->peers != NULL;
 	if (engine_make_state(warm->engine, part->lens, job, &err))
 		add_failure(warm, &err);
 	engine_end_turn(warm->engine);
