@@ -50,6 +50,8 @@
 	X(emr)              \
 	X(magmax)           \
 	X(bitdelta)         \
+	X(cabs)             \
+	X(metagpt)          \
 	X(passthrough)
 
 #define METHOD_INPUTS_MAX 256

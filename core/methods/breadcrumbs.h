@@ -187,6 +187,8 @@ static inline void breadcrumbs_sparsify(const struct method_args *args,
 	size_t count = tile->count;
 	const struct band *band;
 
+	if (task_density(args, i) >= 1)
+		return;
 	if (!has_band(args, i)) {
 		memset(delta, 0, count * sizeof(*delta));
 		return;

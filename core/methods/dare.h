@@ -58,6 +58,8 @@ static inline void dare_sparsify(const struct method_args *args,
 	size_t count = tile->count;
 	float factor;
 
+	if (task_density(args, i) >= 1)
+		return;
 	dare_drop(args, tile, i, delta);
 	if (args->semantics == SEMANTICS_PAPER)
 		dare_divide(args, i, delta, count);

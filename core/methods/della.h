@@ -209,6 +209,8 @@ static inline void della_sparsify(const struct method_args *args,
 	const struct della_masks *masks = state;
 	size_t count = tile->count;
 
+	if (task_density(args, i) >= 1)
+		return;
 	if (!della_draws(args, i)) {
 		memset(delta, 0, count * sizeof(*delta));
 		return;

@@ -23,7 +23,7 @@
 #ifndef LMFS_METHODS_TASK_FAMILY_H
 #define LMFS_METHODS_TASK_FAMILY_H
 
-#include "core/methods/body.h"
+#include "core/methods/delta.h"
 
 #define TASK_DIVISOR_MIN 1e-8f
 #define TASK_NORM_MIN 1e-7f
@@ -121,18 +121,6 @@ static inline bool task_matches_norm(const struct method_args *args)
 	return task_rescales(args) && args->semantics != SEMANTICS_PAPER;
 }
 
-static inline void task_delta(const struct method_args *args,
-			      const struct tile *tile, size_t i,
-			      float *restrict delta)
-{
-	const float *restrict origin = tile->in[method_origin(args, i)];
-	const float *restrict x = tile->in[i];
-	size_t count = tile->count;
-
-	for (size_t k = 0; k < count; k++)
-		delta[k] = R(x[k] - origin[k]);
-}
-
 /* |delta| of the whole tensor before and after: what gives the norm back. */
 static inline float task_factor(double before, double after)
 {
@@ -144,7 +132,8 @@ static inline float task_factor(double before, double after)
 	return (float)one_nan((double)R(s0 / s1));
 }
 
-/* Makes the delta of input i sparse, in place; the delta is task_delta()'s. */
+/* Makes the task_delta() of input i sparse, in place, where its options say so.
+ */
 typedef void task_sparsify(const struct method_args *args, const void *state,
 			   const struct tile *tile, size_t i, float *delta);
 
@@ -153,7 +142,7 @@ static inline void task_sparse(const struct method_args *args,
 			       task_sparsify *sparsify, size_t i, float *delta)
 {
 	task_delta(args, tile, i, delta);
-	if (sparsify && task_density(args, i) < 1)
+	if (sparsify)
 		sparsify(args, state, tile, i, delta);
 }
 

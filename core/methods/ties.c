@@ -100,6 +100,8 @@ static void ties_sparsify(const struct method_args *args, const void *state,
 	int32_t threshold;
 	size_t cut;
 
+	if (task_density(args, i) >= 1)
+		return;
 	if (!is_trimmed(args, i)) {
 		memset(delta, 0, count * sizeof(*delta));
 		return;

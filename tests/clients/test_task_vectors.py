@@ -1,6 +1,7 @@
 """Methods that mergekit does not have, against numpy in float64, by the
 formulas of their papers."""
 
+import json
 from string import Template
 
 import numpy as np
@@ -49,6 +50,29 @@ parameters: {one_bit: [{filter: proj, value: true}, {value: false}]}
 dtype: float32
 """
 
+ONE_BIT = """
+merge_method: task_arithmetic
+base_model: $base
+models:
+  - {model: $a, parameters: {weight: 0.6, sparsify: one_bit}}
+  - {model: $b, parameters: {weight: -0.3}}
+  - model: $c
+    parameters:
+      weight: 1
+      sparsify: [{filter: proj, value: one_bit}, {value: none}]
+dtype: float32
+"""
+CABS = """
+merge_method: cabs
+base_model: $base
+models:
+  - {model: $a, parameters: {weight: 0.8, n_val: $n}}
+  - {model: $b, parameters: {weight: -0.4, n_val: 3, m_val: 8}}
+  - {model: $c}
+parameters: {m_val: $m, default_n_val: $rest}
+dtype: float32
+"""
+
 
 def consensus(name, deltas, k):
     """The result's task vector, and where comparisons are too near to call."""
@@ -75,14 +99,42 @@ def magmax(name, deltas, _):
     return 0.8 * np.take_along_axis(deltas, order[-1:], 0)[0], False
 
 
-def bitdelta(name, deltas, _):
-    def bits(delta):
-        return np.where(delta < 0, -1, 1) * abs(delta).mean()
+def bits(delta):
+    return np.where(delta < 0, -1, 1) * abs(delta).mean()
 
+
+def bitdelta(name, deltas, _):
     first, second, third = deltas
     if "proj" in name:
         first, third = bits(first), bits(third)
     return 0.6 * first - 0.3 * second + third, False
+
+
+def one_bit(name, deltas, _):
+    first, second, third = deltas
+    if "proj" in name:
+        third = bits(third)
+    return 0.6 * bits(first) - 0.3 * second + third, False
+
+
+def cabs(name, deltas, blocks):
+    """What is too near to call decides what is left in 256 elements."""
+    free = np.ones(deltas.shape[1], bool)
+    near = np.zeros(deltas.shape[1], bool)
+    vector = np.zeros(deltas.shape[1])
+    for delta, weight, (n, m) in zip(deltas, (0.8, -0.4, 1), blocks):
+        for begin in range(0, delta.size, m):
+            block = slice(begin, min(begin + m, delta.size))
+            size = abs(delta[block]) * free[block]
+            order = np.argsort(-size, kind="stable")
+            kept = begin + order[:n][size[order[:n]] > 0]
+            vector[kept] += weight * delta[kept]
+            free[kept] = False
+            sizes = size[order[n - 1:n + 1]]
+            if sizes.size == 2 and \
+                    0 < sizes[0] - sizes[1] <= NO_TIE * sizes[0]:
+                near[begin // 256 * 256:(begin // 256 + 1) * 256] = True
+    return vector, near
 
 
 CASES = {
@@ -93,6 +145,10 @@ CASES = {
     "emr-of-a-task": (EMR, dict(task="true"), emr, 1),
     "magmax": (MAGMAX, {}, magmax, None),
     "bitdelta": (BITDELTA, {}, bitdelta, None),
+    "one-bit": (ONE_BIT, {}, one_bit, None),
+    "cabs-disjoint": (CABS, dict(n=64, m=256, rest=100), cabs,
+                      ((64, 256), (3, 8), (100, 256))),
+    "cabs-small": (CABS, dict(n=1, m=4, rest=4), cabs, ((1, 4), (3, 8), (4, 4))),
 }
 
 
@@ -151,3 +207,35 @@ def test_emr_makes_the_model_of_one_task(family, tmp_path):
     checked = llmergefs("check", recipe)
     assert checked.returncode != 0
     assert "more than one model has task: true" in checked.stderr
+
+
+def test_a_choice_goes_by_name(family, mount, tmp_path):
+    folders = family("llama")
+    recipe = tmp_path / "recipe.yml"
+    text = Template(ONE_BIT).substitute(folders)
+    recipe.write_text(text)
+    how = json.loads((mount(recipe) / ".llmergefs/recipe.json").read_text())
+    shown = {tuple(part["options"]["sparsify"] for part in group["inputs"]
+                   if not part.get("base")) for group in how["groups"]}
+    assert shown == {("one_bit", "none", "one_bit"),
+                     ("one_bit", "none", "none")}
+    recipe.write_text(text.replace("sparsify: one_bit", "sparsify: onebit"))
+    assert llmergefs("check", recipe).stderr == (
+        f"llmergefs: {recipe}: models[0].parameters.sparsify: \"onebit\" is "
+        "not none or one_bit; did you mean \"one_bit\"?\n")
+
+
+def test_a_choice_can_be_swept(family, mount, tmp_path):
+    recipe = tmp_path / "recipe.yml"
+    recipe.write_text(Template(ONE_BIT + """
+llmergefs:
+  sweep:
+    models[1].parameters.sparsify: [none, one_bit]
+""").substitute(family("llama")))
+    mounted = mount(recipe)
+    points = [tensors(path) for path in sorted(mounted.iterdir())
+              if path.is_dir() and not path.is_symlink()
+              and path.name != ".llmergefs"]
+    assert len(points) == 2
+    assert not any(torch.equal(points[0][name], points[1][name])
+                   for name in points[0])

@@ -5,6 +5,7 @@
 
 #include "core/rng.h"
 #include "tests/unit/reference_elements.h"
+#include "tests/unit/reference_field.h"
 
 static double option(const struct merge_method *method,
 		     const struct method_args *args, const char *name,
@@ -193,7 +194,12 @@ static void sparsify(const struct merge_method *method,
 	size_t n = args->elements;
 	float *mask;
 
-	if (density >= 1 || !strcmp(method->name, "task_arithmetic"))
+	if (!strcmp(method->name, "task_arithmetic")) {
+		if (option(method, args, "sparsify", i) != 0)
+			reference_one_bit(delta, n);
+		return;
+	}
+	if (density >= 1)
 		return;
 	if ((strncmp(method->name, "dare", 4) && density <= 0) ||
 	    (!strncmp(method->name, "breadcrumbs", 11) &&
@@ -482,6 +488,7 @@ void reference_make(const struct merge_method *method,
 	struct reference result = { out, unit };
 
 	if (reference_elements(method, args, x, out) ||
+	    reference_field(method, args, x, out) ||
 	    reference_directions(method, args, x, &result))
 		return;
 	if (!strcmp(method->name, "linear"))

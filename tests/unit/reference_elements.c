@@ -265,36 +265,6 @@ static void make_magmax(const struct merge_method *method,
 	}
 }
 
-static void make_bitdelta(const struct merge_method *method,
-			  const struct method_args *args, const float *const *x,
-			  float *out)
-{
-	float *sum = calloc(args->elements, sizeof(*sum));
-
-	for (size_t i = 0; i < args->inputs; i++) {
-		float weight = value_of(method, args, "weight", i);
-		bool one_bit = value_of(method, args, "one_bit", i) != 0;
-		double size = 0;
-		float s;
-
-		if (i == args->base)
-			continue;
-		for (size_t j = 0; j < args->elements; j++)
-			size += (double)fabsf(delta_of(args, x, i, j));
-		s = (float)(size / (double)args->elements);
-		for (size_t j = 0; j < args->elements; j++) {
-			float delta = delta_of(args, x, i, j);
-
-			if (one_bit)
-				delta = delta < 0 ? -s : s;
-			sum[j] += delta * weight;
-		}
-	}
-	for (size_t j = 0; j < args->elements; j++)
-		out[j] = x[args->base][j] + sum[j];
-	free(sum);
-}
-
 static const struct {
 	const char *method;
 	void (*make)(const struct merge_method *method,
@@ -308,7 +278,6 @@ static const struct {
 	{ "consensus_ta", make_consensus },
 	{ "emr", make_emr },
 	{ "magmax", make_magmax },
-	{ "bitdelta", make_bitdelta },
 };
 
 bool reference_elements(const struct merge_method *method,

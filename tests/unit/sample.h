@@ -29,7 +29,7 @@ struct variant {
 	double density[INPUTS];
 };
 
-#define VARIANTS 72
+#define VARIANTS 83
 
 extern const struct variant variants[VARIANTS];
 

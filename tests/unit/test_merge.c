@@ -152,6 +152,35 @@ static void made_nonfinite_is_counted(void **state)
 	job_close(&jf);
 }
 
+/* A tile that is made whole for a part of it is not counted whole. */
+static void pieces_of_whole_tiles_count_once(void **state)
+{
+	enum { N = 2500, PIECE = 99 };
+	AUTO_MERGE_SCRATCH struct merge_scratch *scratch = merge_scratch_open();
+	float base[N], x[N], out[PIECE];
+	uint64_t made = 0;
+	struct job_fixture jf;
+
+	for (size_t j = 0; j < N; j++) {
+		base[j] = 3e38f;
+		x[j] = j % 3 ? 3e38f : -3e38f;
+	}
+	job_open(&jf, method_by_name("cabs"), 2, 0, 1, N);
+	job_set_all(&jf, "n_val", 256);
+	job_input(&jf, 0, DTYPE_F32, base);
+	job_input(&jf, 1, DTYPE_F32, x);
+	for (size_t j = 0; j < N; j += PIECE) {
+		size_t count = j + PIECE < N ? PIECE : N - j;
+
+		assert_false(merge_bytes(&jf.job, cpu_level_best(), NULL, j * 4,
+					 count * 4, out, scratch, &made, NULL));
+		for (size_t k = 0; k < count; k++)
+			assert_true(isfinite(out[k]) == ((j + k) % 3 != 0));
+	}
+	assert_int_equal(made, (N + 2) / 3);
+	job_close(&jf);
+}
+
 /* A finite source that rounds to infinity on load is made so, too. */
 static void rounding_on_load_counts(void **state)
 {
@@ -264,6 +293,7 @@ int main(void)
 		cmocka_unit_test(rows_that_are_too_long_are_refused),
 		cmocka_unit_test(copies_are_the_sources_bytes),
 		cmocka_unit_test(made_nonfinite_is_counted),
+		cmocka_unit_test(pieces_of_whole_tiles_count_once),
 		cmocka_unit_test(rounding_on_load_counts),
 		cmocka_unit_test(inputs_are_rounded_where_asked),
 		cmocka_unit_test(as_many_inputs_as_allowed_do),

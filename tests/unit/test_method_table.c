@@ -47,6 +47,9 @@ static const struct {
 	{ "magmax", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
 	{ "bitdelta", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
 	  false },
+	{ "cabs", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
+	{ "metagpt", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  false },
 	{ "breadcrumbs", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
 	  false },
 	{ "breadcrumbs_ties", BASE_REQUIRED, false, 0, SIZE_MAX,
@@ -106,6 +109,8 @@ static const struct {
 			rescale                                           \
 	}
 	TASK("task_arithmetic", 0, 0),
+	{ "task_arithmetic", "sparsify", OPTION_CHOICE, OPTION_PER_MODEL, false,
+	  true, 0 },
 	TASK("ties", 1, 0),
 	TASK("dare_linear", 0, 1),
 	TASK("dare_ties", 0, 1),
@@ -126,6 +131,15 @@ static const struct {
 	{ "bitdelta", "weight", OPTION_FLOAT, OPTION_PER_MODEL, false, false,
 	  1 },
 	{ "bitdelta", "one_bit", OPTION_BOOL, OPTION_PER_MODEL, false, true,
+	  1 },
+	{ "cabs", "weight", OPTION_FLOAT, OPTION_PER_MODEL, false, false, 1 },
+	{ "cabs", "n_val", OPTION_INT, OPTION_PER_MODEL, false, false, NAN },
+	{ "cabs", "m_val", OPTION_INT, OPTION_PER_MODEL, false, false, NAN },
+	{ "cabs", "default_n_val", OPTION_INT, OPTION_GLOBAL, false, false,
+	  64 },
+	{ "cabs", "default_m_val", OPTION_INT, OPTION_GLOBAL, false, false,
+	  256 },
+	{ "metagpt", "weight", OPTION_FLOAT, OPTION_PER_MODEL, false, false,
 	  1 },
 	TASK("breadcrumbs", 0, 0),
 	{ "breadcrumbs", "gamma", GAMMA },
@@ -225,6 +239,8 @@ static void ranges_are_given(void **state)
 			if (option->type == OPTION_BOOL)
 				assert_true(option->min == 0 &&
 					    option->max == 1);
+			assert_true((option->type == OPTION_CHOICE) ==
+				    (option->choices != NULL));
 			assert_true(option->min < option->max);
 			assert_true(isnan(option->fallback) ||
 				    (option->fallback >= option->min &&
@@ -248,6 +264,8 @@ static void rows_are_whole(void **state)
 		assert_true(!m->state_size == !m->reduce);
 		assert_true(!m->scratch_size || m->reduce);
 		assert_true(!m->rows_scratch || m->rows);
+		assert_true(!m->combine || (m->reduce && !m->survey));
+		assert_true(!m->whole_tiles || m->tile);
 	}
 	assert_null(method_by_name("dare-ties"));
 	assert_null(method_by_name(""));
@@ -291,7 +309,7 @@ static void what_is_unchanged_is_said(void **state)
 		"della_linear",	   "della",	  "sce",
 		"nearswap",	   "ram",	  "ramplus_tl",
 		"consensus_ta",	   "emr",	  "magmax",
-		"bitdelta"
+		"bitdelta",	   "cabs",	  "metagpt",
 	};
 	const struct merge_method *m = method_by_name("passthrough");
 	double scale[] = { NAN, 1, 0 };
@@ -394,6 +412,44 @@ static void emr_makes_one_task_at_most(void **state)
 			    "for one task, or unified for all");
 }
 
+/* Blocks that no tile cuts, and no more kept than there are. */
+static void cabs_says_what_blocks_can_be(void **state)
+{
+	const struct merge_method *m = method_by_name("cabs");
+	size_t n_val = option_of(m, "n_val") - m->options;
+	size_t m_val = option_of(m, "m_val") - m->options;
+	static const struct {
+		double n, m;
+		const char *sentence;
+	} cases[] = {
+		{ 2, 4, NULL },
+		{ 4, 4, NULL },
+		{ 1, 1, NULL },
+		{ 0, 1024, NULL },
+		{ 2, 6,
+		  "m_val is not a power of two; blocks of 2, 4, 8 and so on "
+		  "up to 1024 elements can be pruned" },
+		{ 5, 4,
+		  "n_val is greater than m_val; n_val of every m_val elements "
+		  "are kept, as in 64 of 256" },
+	};
+
+	for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+		double values[2 * METHOD_OPTIONS_MAX] = { 0 };
+		struct method_args args = args_of(values, 2, 0);
+
+		values[n_val * 2 + 1] = cases[c].n;
+		values[m_val * 2 + 1] = cases[c].m;
+		/* The base's own values are nobody's. */
+		values[n_val * 2] = 9;
+		values[m_val * 2] = 7;
+		if (cases[c].sentence)
+			assert_string_equal(m->check(&args), cases[c].sentence);
+		else
+			assert_null(m->check(&args));
+	}
+}
+
 /* A reduction is made only where the bytes depend on it. */
 static void states_are_only_where_needed(void **state)
 {
@@ -450,6 +506,7 @@ int main(void)
 		cmocka_unit_test(weights_that_cancel_are_refused),
 		cmocka_unit_test(emr_makes_one_task_at_most),
 		cmocka_unit_test(columns_without_number_are_refused),
+		cmocka_unit_test(cabs_says_what_blocks_can_be),
 		cmocka_unit_test(states_are_only_where_needed),
 	};
 

@@ -227,6 +227,8 @@ static void equal_settings_give_equal_bytes(void **state)
 		  { "breadcrumbs", { "density" }, { 0 }, { 0 } } },
 		{ { "ties", { "int8_mask" }, { 1 }, { 0.3, 1, 0.2, 1 } },
 		  { "ties", { 0 }, { 0 }, { 0.3, 1, 0.2, 1 } } },
+		{ { "task_arithmetic", { "sparsify" }, { 1 }, { 0 } },
+		  { "bitdelta", { 0 }, { 0 }, { 0 } } },
 		{ { "dare_ties", { "density", "rescale" }, { 0, 0 }, { 0 } },
 		  { "ties", { "density" }, { 0 }, { 0 } } },
 	};

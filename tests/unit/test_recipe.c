@@ -13,7 +13,7 @@
 	"task_arithmetic, ties, dare_linear, dare_ties, breadcrumbs, "    \
 	"breadcrumbs_ties, della_linear, della, sce, nearswap, ram, "     \
 	"ramplus_tl, arcee_fusion, consensus_ta, emr, magmax, bitdelta, " \
-	"passthrough"
+	"cabs, metagpt, passthrough"
 
 #define NOTES_MAX 4096
 
@@ -295,6 +295,55 @@ static void inputs_are_checked(void **state)
 		  "slices[0].sources[1]: layer_range [4, 16] has 12 layers, "
 		  "slices[0].sources[0] has 8; all sources of a slice need "
 		  "the same number\n" },
+		{ SLICES("metagpt") "      - {model: ./a, layer_range: [0, "
+				    "4]}\n"
+				    "      - {model: ./b, layer_range: [0, "
+				    "4]}\n"
+				    "      - {model: ./c, layer_range: [0, "
+				    "4]}\n"
+				    "  - sources:\n"
+				    "      - {model: ./c, layer_range: [4, "
+				    "8]}\n"
+				    "      - {model: ./a, layer_range: [2, "
+				    "6]}\n"
+				    "      - {model: ./b, layer_range: [4, "
+				    "8]}\n"
+				    "base_model: ./c\n",
+		  0, "" },
+		{ SLICES("metagpt") "      - {model: ./a, layer_range: [0, "
+				    "4]}\n"
+				    "      - {model: ./b, layer_range: [0, "
+				    "4]}\n"
+				    "      - {model: ./c, layer_range: [0, "
+				    "4]}\n"
+				    "  - sources:\n"
+				    "      - {model: ./b, layer_range: [4, "
+				    "8]}\n"
+				    "      - {model: ./a, layer_range: [4, "
+				    "8]}\n"
+				    "      - {model: ./c, layer_range: [4, "
+				    "8]}\n"
+				    "base_model: ./c\n",
+		  EINVAL,
+		  "slices[1].sources: metagpt weighs whole models, so all "
+		  "slices need the same models in the same order as "
+		  "slices[0].sources, besides the base; ./a is not there\n" },
+		{ SLICES("metagpt") "      - {model: ./a, layer_range: [0, "
+				    "4]}\n"
+				    "      - {model: ./c, layer_range: [0, "
+				    "4]}\n"
+				    "  - sources:\n"
+				    "      - {model: ./a, layer_range: [4, "
+				    "8]}\n"
+				    "      - {model: ./b, layer_range: [4, "
+				    "8]}\n"
+				    "      - {model: ./c, layer_range: [4, "
+				    "8]}\n"
+				    "base_model: ./c\n",
+		  EINVAL,
+		  "slices[1].sources: metagpt weighs whole models, so all "
+		  "slices need the same models in the same order as "
+		  "slices[0].sources, besides the base; ./b is one more\n" },
 		{ "merge_method: linear\nmodels:\n"
 		  "  - {model: ./a, parameters: {weight: 1}}\n"
 		  "  - {model: ./b}\n"
