@@ -7,7 +7,8 @@ PYTHON ?= python3
 
 # Debian's names of what the build and the tests need; of what lint and fuzz do.
 DEPS := gcc make pkg-config libc6-dev libfuse3-dev fuse3 libcjson-dev \
-	libxxhash-dev libyaml-dev libcmocka-dev python3 python3-venv
+	libxxhash-dev libyaml-dev libopenblas-serial-dev libcmocka-dev python3 \
+	python3-venv
 DEPS_DEV := clang clang-format clang-tidy cppcheck libclang-rt-dev
 
 # SAN=address,undefined or SAN=thread: a build of its own under build/.
@@ -26,6 +27,11 @@ PKG := fuse3 libcjson libxxhash yaml-0.1
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKG) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKG) 2>/dev/null)
 
+# OpenBLAS' serial build, whichever other builds are installed: a threaded one
+# starts threads before main, which no daemon survives.
+OPENBLAS := $(firstword $(wildcard /usr/lib/*/openblas-serial))
+OPENBLAS_LIBS := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)-rpath$(comma)$(OPENBLAS) -lopenblas)
+
 OPT ?= -O2 -g
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wcast-qual -Wformat=2 -Wundef -Wvla -Wno-unused-parameter
@@ -39,7 +45,7 @@ CFLAGS += -std=gnu11 $(OPT) $(WARN) $(EXACT) -pthread -fno-strict-aliasing \
 	-fstack-protector-strong $(SANITIZE)
 DEPFLAGS := -MMD -MP
 LDFLAGS += -pthread $(SANITIZE)
-LDLIBS += $(PKG_LIBS) -lm
+LDLIBS += $(PKG_LIBS) $(OPENBLAS_LIBS) -lm
 
 # Kernels and methods are compiled once for each CPU level.
 ifeq ($(shell uname -m),x86_64)
@@ -97,7 +103,7 @@ $(foreach l,$(LEVELS),$(eval $(call level_rule,$l)) \
 	$(foreach r,$(ROUNDINGS),$(eval $(call level_rule,$l,.$r,-DROUNDING=$r))))
 
 packages:
-	@test -n "$(PKG_LIBS)" || \
+	@test -n "$(PKG_LIBS)" -a -n "$(OPENBLAS)" || \
 		{ echo "The libraries are missing: run 'make deps' first."; exit 1; }
 
 # Unit tests: one cmocka program a file.

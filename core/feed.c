@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "core/streams.h"
+
 #define SCRATCH_ALIGN 64
 
 struct buffer {
@@ -14,7 +16,8 @@ struct merge_scratch {
 	struct buffer raw;    /* a block of every input, as in the files */
 	struct buffer tiles;  /* a tile of every input, then one of results */
 	struct buffer method; /* what it asks for to work on rows */
-	uint64_t block_first; /* the element that the block begins with */
+	struct streams *streams; /* NULL before its first job with any */
+	uint64_t block_first;	 /* the element that the block begins with */
 	unsigned char *raw_of[METHOD_INPUTS_MAX];
 	float *tile_of[METHOD_INPUTS_MAX + 1];
 };
@@ -37,6 +40,7 @@ void merge_scratch_close(struct merge_scratch *scratch)
 	free(scratch->raw.data);
 	free(scratch->tiles.data);
 	free(scratch->method.data);
+	streams_close(scratch->streams);
 	free(scratch);
 }
 
@@ -94,6 +98,17 @@ static size_t method_scratch_size(const struct job *job, struct cut cut)
 	return aligned(job->method->rows_scratch(&job->args, cut.tile));
 }
 
+static bool streams_reserve(struct merge_scratch *scratch,
+			    const struct job *job, struct cut cut)
+{
+	if (!job->args.streams)
+		return true;
+	if (!scratch->streams)
+		scratch->streams = streams_open();
+	return scratch->streams &&
+	       streams_fit(scratch->streams, &job->args, cut.tile);
+}
+
 static int scratch_fit(struct merge_scratch *scratch, const struct job *job,
 		       struct cut cut, struct error *err)
 {
@@ -106,7 +121,8 @@ static int scratch_fit(struct merge_scratch *scratch, const struct job *job,
 		raw += aligned(cut.block * element_size(job, i));
 	if (!buffer_reserve(&scratch->raw, raw) ||
 	    !buffer_reserve(&scratch->tiles, (inputs + 1) * tile) ||
-	    !buffer_reserve(&scratch->method, method_scratch_size(job, cut)))
+	    !buffer_reserve(&scratch->method, method_scratch_size(job, cut)) ||
+	    !streams_reserve(scratch, job, cut))
 		return fail(err, ENOMEM,
 			    "no memory for the buffers of %zu inputs", inputs);
 	at = scratch->raw.data;
@@ -161,6 +177,9 @@ static void take_tile(const struct feed *feed, uint64_t first, size_t count)
 	}
 	tile.out = scratch->tile_of[job->args.inputs];
 	tile.scratch = job->method->rows_scratch ? scratch->method.data : NULL;
+	if (job->args.streams)
+		tile.draws = streams_draw(scratch->streams, feed->kernels,
+					  &job->args, first, count);
 	feed->take(feed->ctx, &tile);
 }
 

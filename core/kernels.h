@@ -3,6 +3,9 @@
  * levels give the same bits for all inputs. Stores round to nearest even and
  * write one quiet NaN (0x7fc00000, 0x7e00, 0x7fc0); -0, subnormals and
  * infinities are kept. Loads and stores take any alignment of the bytes.
+ *
+ * And the loops of the generator MT19937, whose meanings are in
+ * core/mt19937_loops.h.
  */
 #ifndef LMFS_KERNELS_H
 #define LMFS_KERNELS_H
@@ -18,6 +21,11 @@ struct kernels {
 	void (*round[DTYPE_COUNT])(float *x, size_t count);
 	/* How many elements would be stored as infinity or NaN. */
 	size_t (*nonfinite[DTYPE_COUNT])(const float *x, size_t count);
+	void (*mt19937_twist)(uint32_t *x, size_t count);
+	void (*mt19937_temper)(const uint32_t *x, size_t count,
+			       uint32_t *numbers);
+	void (*mt19937_add_windows)(uint32_t *sum, const uint32_t *x,
+				    const uint16_t *at, size_t count);
 };
 
 const struct kernels *kernels_at(enum cpu_level level);

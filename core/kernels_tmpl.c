@@ -8,6 +8,7 @@
  */
 #include "core/bits.h"
 #include "core/kernels.h"
+#include "core/mt19937_loops.h"
 
 #if defined(__F16C__)
 #include <immintrin.h>
@@ -285,4 +286,7 @@ const struct kernels KERNELS = {
 		[DTYPE_F16] = nonfinite_f16,
 		[DTYPE_BF16] = nonfinite_bf16,
 	},
+	.mt19937_twist = mt19937_twist,
+	.mt19937_temper = mt19937_temper,
+	.mt19937_add_windows = mt19937_add_windows,
 };

@@ -102,11 +102,11 @@ int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
  * version, arithmetic, the options with in_state set, shape, which input is the
  * base (or the origin of which), and each input's identity, offset, dtype and
  * rounding; for methods that draw also seed, name and positions, or the
- * streams. The tensor's: the same with semantics, all options and the output
- * dtype. The survey's: its name and version in place of the method's, no
- * options and nothing of draws. Of jobs that are peers, the state's is one, of
- * what all of them depend on, positions too, and it is part of the tensor's.
- * May read sources (their identity).
+ * streams; for states that core/gemm.h makes its name. The tensor's: the same
+ * with semantics, all options and the output dtype. The survey's: its name and
+ * version in place of the method's, no options and nothing of draws. Of jobs
+ * that are peers, the state's is one, of what all of them depend on, positions
+ * too, and it is part of the tensor's. May read sources (their identity).
  */
 int merge_survey_key(const struct job *job, struct hash128 *key,
 		     struct error *err);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "core/gemm.h"
 #include "core/job_key.h"
 #include "core/key_text.h"
 
@@ -223,6 +224,17 @@ static void write_word(struct key_text *out, const char *what, const char *word)
 	key_text_add(out, "\n");
 }
 
+/* Whose arithmetic the state is, where it is not our own. */
+static void write_library(struct key_text *out, const struct job *job)
+{
+	char name[GEMM_NAME_MAX];
+
+	if (!job->method->flops || !job->state_size)
+		return;
+	gemm_name(name);
+	write_word(out, "library ", name);
+}
+
 static int write_key(struct key_text *out, const struct job *job,
 		     struct key_kind kind, struct error *err)
 {
@@ -235,6 +247,7 @@ static int write_key(struct key_text *out, const struct job *job,
 		return write_inputs(out, job, kind, err);
 	}
 	write_method(out, job, kind);
+	write_library(out, job);
 	if (job->method->draws && kind.subject != KEY_SURVEY)
 		write_draws(out, job);
 	if (job->method->combine)

@@ -52,6 +52,10 @@
 	X(bitdelta)         \
 	X(cabs)             \
 	X(metagpt)          \
+	X(tsv_m)            \
+	X(iso_c)            \
+	X(core_space)       \
+	X(wudi)             \
 	X(passthrough)
 
 #define METHOD_INPUTS_MAX 256
@@ -146,6 +150,7 @@ struct method_args {
 	uint64_t elements;    /* of the output and of each input */
 	uint64_t cols;	      /* last dimension; 1 for rank 0 */
 	uint64_t rows;	      /* first dimension; 1 for rank 0 */
+	unsigned rank;	      /* dimensions */
 	/* [input]: of an input other than the base, the input that its task
 	 * vector starts from: the base, or a base of its own where the method
 	 * has own_bases (another model may be it, too). METHOD_NO_BASE: it is
@@ -222,6 +227,14 @@ struct scan_step {
 int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
 	     const struct scan_step *step, void *total);
 
+/* Work of reduce's own between passes: call run(ctx, i) once for every i in
+ * [0, count), on all cores, in any order. */
+void scan_each(const struct scan *scan, size_t count,
+	       void (*run)(void *ctx, size_t i), void *ctx);
+
+/* Say why reduce fails, other than by its scans: -code, which it returns. */
+int scan_refuse(const struct scan *scan, int code, const char *sentence);
+
 /* In reduce, what the method's survey made; NULL: it has none, or no need of
  * one. */
 const void *scan_survey(const struct scan *scan);
@@ -252,9 +265,10 @@ struct merge_method {
 	bool base_has_options; /* per-model options are resolved for it, too */
 	size_t models_min, models_max; /* inputs other than a base */
 	enum method_missing missing;
-	bool own_bases; /* a model may name a base of its own */
-	bool has_paper; /* SEMANTICS_PAPER is something else; a method without
-			 * never sees it. No state may depend on it. */
+	bool own_bases;	 /* a model may name a base of its own */
+	bool has_paper;	 /* SEMANTICS_PAPER is something else; a method without
+			  * never sees it. No state may depend on it. */
+	bool result_f32; /* mergekit's result is binary32 in any work type */
 	/* Every tile that `tile` is given begins at a multiple of TILE_ELEMENTS
 	 * and ends at one, or with the tensor. */
 	bool whole_tiles;
@@ -271,7 +285,8 @@ struct merge_method {
 	 * NULL. (A value alone is checked by its row in the table.) */
 	const char *(*check)(const struct method_args *args);
 	/* Bytes of state for these arguments, 0: no reduction. May be NULL. The
-	 * state is plain data, zeroed before reduce, stored as it is. */
+	 * state is plain data, zeroed before reduce, stored as it is. It may
+	 * depend on the rounding that the method is compiled for. */
 	size_t (*state_size)(const struct method_args *args);
 	/* What reduce begins with, where there is a state. May be NULL. */
 	const struct method_survey *survey;
@@ -285,6 +300,10 @@ struct merge_method {
 	 * depend on positions; it has no survey. NULL: every tensor has a state
 	 * of its own. */
 	void (*combine)(void *total, const void *state);
+	/* Floating-point operations of reduce in core/gemm.h, for an estimate
+	 * of its time; the state's bytes depend on that library, too, and so do
+	 * its key and the tensor's. NULL: it does not call it. */
+	double (*flops)(const struct method_args *args);
 	/* Exactly one of the two. */
 	void (*tile)(const struct method_args *args, const void *state,
 		     const struct tile *tile);

@@ -54,6 +54,15 @@ bool name_after_layers(const char *name)
 	return module_listed(name, modules, ARRAY_LEN(modules));
 }
 
+bool name_is_buffer(const char *name)
+{
+	static const char end[] = ".rotary_emb.inv_freq";
+	size_t len = strlen(name);
+
+	return len >= sizeof(end) - 1 &&
+	       strcmp(name + len - (sizeof(end) - 1), end) == 0;
+}
+
 bool name_is_vocabulary(const char *name)
 {
 	static const char *const modules[] = {

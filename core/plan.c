@@ -271,6 +271,9 @@ static int planner_run(struct planner *planner)
 	if (planner->plan->count == 0 && planner->report->errors == errors)
 		report_error(planner->report, EDOM,
 			     "%s: there is no tensor to merge", path);
+	rc = plan_streams(planner);
+	if (rc < 0)
+		return rc;
 	jobs_sort(planner);
 	rc = peers_make(planner->plan->jobs, planner->plan->count,
 			planner->plan->arena);
@@ -318,6 +321,7 @@ struct plan *plan_open(const struct recipe *recipe, struct model_set *models,
 	plan->recipe = recipe;
 	plan_make(&planner);
 	free(planner.all);
+	free(planner.drawing);
 	return report->errors == errors ? TAKE(plan) : NULL;
 }
 

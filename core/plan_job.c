@@ -16,6 +16,18 @@ static bool dtype_holds(enum dtype wide, enum dtype narrow)
 	return dtype_promote(wide, narrow) == wide;
 }
 
+/* The type of a merged tensor where the recipe does not say it. */
+static enum dtype draft_result(const struct planner *planner,
+			       const struct draft *draft)
+{
+	const struct recipe *recipe = planner->recipe;
+
+	if (draft->keep == METHOD_CHANGED && recipe->method->result_f32 &&
+	    recipe->arithmetic != ARITHMETIC_FLOAT32)
+		return dtype_promote(draft->work, DTYPE_F32);
+	return draft->work;
+}
+
 /* The types of the arithmetic and of the output. */
 static void draft_types(const struct planner *planner, struct draft *draft)
 {
@@ -27,8 +39,9 @@ static void draft_types(const struct planner *planner, struct draft *draft)
 			dtype_promote(draft->work, draft->tensors[i]->dtype);
 	if (recipe->dtype != DTYPE_NONE)
 		draft->work = recipe->dtype;
-	draft->dtype = recipe->out_dtype != DTYPE_NONE ? recipe->out_dtype
-						       : draft->work;
+	draft->dtype = recipe->out_dtype != DTYPE_NONE
+			       ? recipe->out_dtype
+			       : draft_result(planner, draft);
 }
 
 /* Inputs [first, first + count) of the draft. */
@@ -97,12 +110,14 @@ static int job_merge(struct planner *planner, const struct draft *draft,
 		     struct job *job)
 {
 	const struct merge_method *method = planner->recipe->method;
+	const struct merge_method *variant;
 
 	job->kind = method->rows ? JOB_ROWS : JOB_TILE;
 	job->method = method;
 	job->rounding = draft_rounding(planner, draft);
+	variant = method_variant(method, CPU_LEVEL_baseline, job->rounding);
 	if (method->state_size)
-		job->state_size = method->state_size(&job->args);
+		job->state_size = variant->state_size(&job->args);
 	if (job_inputs(planner, draft, 0, job))
 		return -ENOMEM;
 	job->survey_size = survey_size(job);
@@ -161,7 +176,7 @@ static int job_append(struct planner *planner, const struct draft *draft,
 	if (rc < 0)
 		return rc;
 	planner->plan->jobs[planner->plan->count++] = job;
-	return 0;
+	return plan_stream_note(planner, draft, planner->plan->count - 1);
 }
 
 static void warn_narrowed(struct planner *planner, const struct draft *draft)

@@ -88,6 +88,13 @@ static uint64_t last_dimension(const struct shape *shape)
 	return shape->rank > 0 ? shape->dim[shape->rank - 1] : 1;
 }
 
+/* A stream's seed has 32 bits: mergekit takes the low ones. */
+static uint64_t seed_of(const struct recipe *recipe)
+{
+	return recipe->rng == RNG_MT19937 ? (uint32_t)recipe->seed
+					  : recipe->seed;
+}
+
 /* What does not depend on the method: shape, name, seed. */
 static struct method_args args_start(const struct planner *planner,
 				     const struct draft *draft)
@@ -100,7 +107,9 @@ static struct method_args args_start(const struct planner *planner,
 		.elements = shape_elements(&draft->shape),
 		.cols = last_dimension(&draft->shape),
 		.rows = draft->shape.rank > 0 ? draft->shape.dim[0] : 1,
-		.seed = planner->recipe->seed,
+		.rank = draft->shape.rank,
+		.seed = seed_of(planner->recipe),
+		.rng = planner->recipe->rng,
 		.arithmetic = planner->recipe->arithmetic,
 		.semantics = method->has_paper ? planner->recipe->semantics
 					       : SEMANTICS_MERGEKIT,

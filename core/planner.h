@@ -2,9 +2,10 @@
  * A plan in the making. plan.c opens the models, plan_layers.c looks at their
  * layers, plan_targets.c says which tensors there are, plan_inputs.c finds what
  * each is made of, plan_origins.c what models with bases of their own start
- * from, plan_values.c by which values, plan_job.c makes the job. Problems with
- * tensors go to the tally, all others to the report; planning goes on, so that
- * all are said at once.
+ * from, plan_values.c by which values, plan_job.c makes the job; plan_streams.c
+ * says, once all jobs are there, where their draws begin. Problems with tensors
+ * go to the tally, all others to the report; planning goes on, so that all are
+ * said at once.
  */
 #ifndef LMFS_PLANNER_H
 #define LMFS_PLANNER_H
@@ -13,6 +14,14 @@
 #include "core/tally.h"
 
 #define PLAN_TENSORS_MAX 1000000
+
+/* A job that takes numbers of the stream. */
+struct drawing {
+	bool is_buffer;	   /* to come last */
+	const char *label; /* by which its turn comes */
+	bool after;	   /* the layers */
+	size_t job;	   /* its index, in the order they were made in */
+};
 
 struct planner {
 	const struct recipe *recipe;
@@ -28,6 +37,8 @@ struct planner {
 	size_t all_count, merged_count;
 	struct tally tally;
 	size_t capacity; /* of plan->jobs */
+	struct drawing *drawing;
+	size_t drawing_count, drawing_capacity;
 };
 
 /* One output tensor to be: its name, and where its inputs are looked for. */
@@ -137,5 +148,12 @@ int plan_values_kept(struct planner *planner, const struct draft *draft,
 
 /* Make the job of one target, unless there is none: 0 or -ENOMEM. */
 int plan_job(struct planner *planner, const struct target *target);
+
+/* Keep in mind what the turn of a job is by, if it takes numbers of the
+ * stream; then, while the jobs are in the order they were made in, give all of
+ * these their places (what is wrong is said). 0 or -ENOMEM. */
+int plan_stream_note(struct planner *planner, const struct draft *draft,
+		     size_t job);
+int plan_streams(struct planner *planner);
 
 #endif

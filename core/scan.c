@@ -273,6 +273,21 @@ int scan_run(const struct scan *scan, uint64_t first, uint64_t count,
 	return scan->shared->rc;
 }
 
+void scan_each(const struct scan *scan, size_t count,
+	       void (*run)(void *ctx, size_t i), void *ctx)
+{
+	pool_each(scan->pool, count, run, ctx);
+}
+
+int scan_refuse(const struct scan *scan, int code, const char *sentence)
+{
+	struct error err;
+	int rc = fail(&err, code, "%s", sentence);
+
+	scan_fail(scan->shared, rc, &err);
+	return rc;
+}
+
 void scan_end(struct scan_shared *shared)
 {
 	while (shared->idle) {

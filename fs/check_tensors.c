@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/peers.h"
+#include "fs/matrices.h"
 #include "fs/size.h"
 
 /* What the jobs of a plan are. */
@@ -73,6 +74,7 @@ void check_print_tensors(const struct plan *plan)
 		printf("         %zu need a reduction, once, before their "
 		       "first byte\n",
 		       counts.reductions);
+	matrices_print(plan);
 }
 
 void check_write_tensors(const struct plan *plan)
@@ -106,4 +108,5 @@ void check_write_tensors(const struct plan *plan)
 		comma = ", ";
 	}
 	putchar('}');
+	matrices_write(plan);
 }

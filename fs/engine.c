@@ -2,6 +2,8 @@
 
 #include "fs/engine_inside.h"
 #include "fs/log.h"
+#include "fs/matrices.h"
+#include "fs/size.h"
 
 #define READERS_MIN 2
 /* Of the disk's budget, for tensors of several lenses; the rest is for states,
@@ -72,6 +74,7 @@ struct engine *engine_open(const struct engine_options *options,
 	engine->cache_kind = options->cache;
 	engine->keeps =
 		options->cache != ENGINE_CACHE_OFF && options->cache_dir;
+	engine->room = engine->keeps ? options->cache_disk : options->cache_mem;
 	pthread_mutex_init(&engine->cancel, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_cond_init(&engine->quiet, NULL);
@@ -88,6 +91,8 @@ void engine_close(struct engine *engine)
 	if (!engine)
 		return;
 	pool_close(engine->readers);
+	if (engine->cache)
+		cache_put(engine->cache, engine->large);
 	cache_close(engine->cache);
 	pool_close(engine->makers);
 	pool_close(engine->helpers);
@@ -108,13 +113,43 @@ void *engine_buffer(struct engine *engine)
 	return workspace ? workspace->buffer : NULL;
 }
 
+/* What does not fit is made again whenever it is read, which may be minutes. */
+static void warn_of_room(struct engine *engine, const struct lens *lens)
+{
+	uint64_t bytes = matrices_of(lens->plan).state_bytes;
+	char needed[SIZE_TEXT_MAX], room[SIZE_TEXT_MAX];
+
+	if (bytes <= engine->room ||
+	    atomic_exchange(&engine->short_of_room, true))
+		return;
+	log_line(LOG_WARNING,
+		 "%s: its whole matrices take %s of the cache, and there is "
+		 "room for %s: some are made again whenever they are read; "
+		 "raise %s",
+		 lens->recipe->path, size_text(bytes, needed),
+		 size_text(engine->room, room),
+		 engine->keeps ? "--cache-disk"
+			       : "--cache-mem, or have a --cache-dir");
+}
+
 int engine_add(struct engine *engine, struct lens *lens, struct error *err)
 {
 	int rc = census_add(engine->census, lens);
 
+	warn_of_room(engine, lens);
 	return rc ? fail(err, -rc, "%s: no memory to count its tensors",
 			 lens->recipe->path)
 		  : 0;
+}
+
+static void drop_large(struct engine *engine)
+{
+	const struct blob *large;
+
+	pthread_mutex_lock(&engine->lock);
+	large = TAKE(engine->large);
+	pthread_mutex_unlock(&engine->lock);
+	cache_put(engine->cache, large);
 }
 
 void engine_forget(struct engine *engine, struct lens *lens)
@@ -128,6 +163,7 @@ void engine_forget(struct engine *engine, struct lens *lens)
 			  atomic_exchange(&lens->slots[i].state, NULL));
 		atomic_store(&lens->slots[i].kept_since, 0);
 	}
+	drop_large(engine);
 	census_remove(engine->census, lens);
 }
 

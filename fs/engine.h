@@ -17,6 +17,10 @@
  * but sources. So no thread waits while another makes, and whatever a reduction
  * takes, reads that do not need it go on.
  *
+ * A state that is a whole tensor is no part of the lens, as small ones are: a
+ * read refers to it until it is answered, so that the cache's memory is kept
+ * within its budget, and finds it on disk again, else has it made again.
+ *
  * Elementwise bytes are made where they are wanted. They go through chunks, as
  * rows do, and are kept on disk, so that whoever needs them next finds them:
  * all of them with ENGINE_CACHE_ALL; with ENGINE_CACHE_AUTO those of a tensor
@@ -111,7 +115,8 @@ struct engine_read {
 	bool cancelled;		       /* under the engine's `cancel` */
 	uint64_t began;		       /* by the census' clock */
 	size_t gathered;	       /* bytes whose needs are there */
-	const struct blob **chunks;    /* references, in order of use */
+	const struct blob **chunks;    /* and large states: references, in order
+					* of use */
 	size_t chunks_count, chunks_room;
 };
 

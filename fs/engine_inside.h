@@ -27,7 +27,9 @@ struct method_counters {
 struct engine {
 	enum cpu_level level;
 	enum engine_cache cache_kind;
-	bool keeps; /* there is a cache on disk */
+	bool keeps;    /* there is a cache on disk */
+	uint64_t room; /* for large states: of the disk, else memory */
+	atomic_bool short_of_room; /* that has been said */
 	struct census *census;
 	struct pool *makers;  /* the cache's: at most one make a thread */
 	struct pool *helpers; /* of reductions; NULL: there is one thread */
@@ -40,6 +42,7 @@ struct engine {
 	pthread_mutex_t lock;	/* lens->live->busy, slot->tensor_key */
 	pthread_cond_t quiet;	/* some lens->live->busy is 0 */
 	pthread_mutex_t turn;	/* of who makes beforehand; before all others */
+	const struct blob *large; /* the large state used last, under `lock` */
 };
 
 static inline void count(atomic_uint_fast64_t *counter, uint64_t n)
@@ -78,8 +81,26 @@ struct piece {
  * whenever it is asked for. */
 struct piece piece_at(const struct engine_read *read, size_t at);
 
+/*
+ * A state of more bytes, which is a whole tensor, is not kept for the life of a
+ * lens: the cache's budget decides. A read refers to it until it is answered,
+ * and the one used last stays, whatever the budget. Its job's bytes do not go
+ * through chunks: they are elementwise.
+ */
+#define STATE_KEPT_MAX (8u << 20)
+
+static inline bool has_large_state(const struct job *job)
+{
+	return job->state_size > STATE_KEPT_MAX;
+}
+
+/* Give back references to chunks or states; a large state's becomes the
+ * engine's own, in place of that of another. */
+void put_references(struct engine *engine, const struct blob **blobs,
+		    size_t count);
+
 /* The state of the job of a lens, where it is there already; NULL: it is not,
- * or the job needs none. */
+ * or the job needs none, or it is large. */
 const struct blob *job_state(const struct lens *lens, const struct job *job);
 
 /* Keep a state, whose reference is taken, for the life of the lens. */
@@ -100,8 +121,9 @@ int chunk_request(struct engine *engine, const struct lens *lens,
 		  const struct job *job, struct chunk chunk,
 		  struct cache_request *request, struct error *err);
 
-/* Make or copy a piece that is not chunked; its state is there. */
-int make_piece(struct engine *engine, const struct lens *lens,
-	       const struct piece *piece, void *out, struct error *err);
+/* Make or copy a piece that is not chunked; its state is there, and is given
+ * where it is large, else NULL. */
+int make_piece(const struct engine_read *read, const struct piece *piece,
+	       const struct blob *large, void *out, struct error *err);
 
 #endif

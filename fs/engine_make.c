@@ -13,16 +13,33 @@ struct make_ctx {
 	struct engine *engine;
 	const struct lens *lens;
 	const struct job *job;
-	uint64_t off;	    /* of a chunk, in the tensor */
-	const void *survey; /* of a state, once it is there; NULL: none */
+	uint64_t off;		  /* of a chunk, in the tensor */
+	const void *survey;	  /* of a state, once it is there; NULL: none */
+	const struct blob *large; /* the state, where the lens has it not */
 };
 
 const struct blob *job_state(const struct lens *lens, const struct job *job)
 {
-	if (job->state_size == 0)
+	if (job->state_size == 0 || has_large_state(job))
 		return NULL;
 	return atomic_load_explicit(&lens_slot(lens, job)->state,
 				    memory_order_acquire);
+}
+
+void put_references(struct engine *engine, const struct blob **blobs,
+		    size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct blob *gone = blobs[i];
+
+		if (gone->size > STATE_KEPT_MAX) {
+			pthread_mutex_lock(&engine->lock);
+			gone = engine->large;
+			engine->large = blobs[i];
+			pthread_mutex_unlock(&engine->lock);
+		}
+		cache_put(engine->cache, gone);
+	}
 }
 
 void job_keep_state(struct engine *engine, const struct lens *lens,
@@ -30,6 +47,10 @@ void job_keep_state(struct engine *engine, const struct lens *lens,
 {
 	const struct blob *none = NULL;
 
+	if (has_large_state(job)) {
+		put_references(engine, &state, 1);
+		return;
+	}
 	if (!atomic_compare_exchange_strong(&lens_slot(lens, job)->state, &none,
 					    state))
 		cache_put(engine->cache, state);
@@ -80,7 +101,8 @@ static int make_bytes(const struct make_ctx *make, size_t len, void *out,
 	struct engine *engine = make->engine;
 	const struct job *job = make->job;
 	struct workspace *workspace = workspace_mine(engine->workspaces);
-	const struct blob *state = job_state(make->lens, job);
+	const struct blob *state =
+		make->large ? make->large : job_state(make->lens, job);
 	double begin = clock_seconds();
 	struct method_counters *counters;
 	uint64_t nonfinite = 0;
@@ -102,14 +124,16 @@ static int make_bytes(const struct make_ctx *make, size_t len, void *out,
 	return 0;
 }
 
-int make_piece(struct engine *engine, const struct lens *lens,
-	       const struct piece *piece, void *out, struct error *err)
+int make_piece(const struct engine_read *read, const struct piece *piece,
+	       const struct blob *large, void *out, struct error *err)
 {
+	struct engine *engine = read->engine;
 	const struct job *job = piece->span.job;
 	const struct make_ctx make = { .engine = engine,
-				       .lens = lens,
+				       .lens = read->lens,
 				       .job = job,
-				       .off = piece->span.off };
+				       .off = piece->span.off,
+				       .large = large };
 	int rc = make_bytes(&make, piece->len, out, err);
 
 	if (rc)

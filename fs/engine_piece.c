@@ -37,6 +37,8 @@ bool keeping_pays(const struct job *job)
 
 	if (job->kind == JOB_ROWS)
 		return true;
+	if (has_large_state(job))
+		return false;
 	for (size_t i = 0; i < job->args.inputs; i++)
 		ps += job->method->element_ps +
 		      READ_PS * element_bytes(job->inputs[i].tensor->dtype);
@@ -74,6 +76,8 @@ bool job_is_kept(const struct engine *engine, const struct lens *lens,
 {
 	const struct lens_slot *slot = lens_slot(lens, job);
 
+	if (has_large_state(job))
+		return false;
 	if (engine->cache_kind != ENGINE_CACHE_AUTO)
 		return engine->cache_kind == ENGINE_CACHE_ALL;
 	return has_happened(&slot->kept_since, now) ||

@@ -17,8 +17,7 @@
 
 static void drop_references(struct engine_read *read)
 {
-	for (size_t i = 0; i < read->chunks_count; i++)
-		cache_put(read->engine->cache, read->chunks[i]);
+	put_references(read->engine, read->chunks, read->chunks_count);
 	free(read->chunks);
 	read->chunks = NULL;
 	read->chunks_count = read->chunks_room = 0;
@@ -56,7 +55,7 @@ static int take_what_came(struct engine_read *read, const struct blob *blob,
 {
 	int rc;
 
-	if (read->wants_state) {
+	if (read->wants_state && !has_large_state(read->wants_state)) {
 		job_keep_state(read->engine, read->lens, read->wants_state,
 			       blob);
 		return 0;
@@ -92,7 +91,8 @@ static int ask_cache(struct engine_read *read,
 	return rc == CACHE_PARKED ? ENGINE_PARKED : rc;
 }
 
-/* Whether the job has its state, or needs none. */
+/* Whether the job has its state, or needs none. A large one is gathered by each
+ * piece, as a chunk is. */
 static bool has_state(const struct engine_read *read, const struct job *job)
 {
 	return job->state_size == 0 || job_state(read->lens, job);
@@ -165,14 +165,18 @@ static int fill_piece(struct engine_read *read, const struct piece *piece,
 		      size_t *chunks_used, unsigned char *out,
 		      struct error *err)
 {
+	const struct blob *large = NULL;
 	const unsigned char *from;
 
 	if (piece->span.kind == SPAN_HEADER) {
 		memcpy(out, piece->span.bytes, piece->len);
 		return 0;
 	}
-	if (!piece->chunked)
-		return make_piece(read->engine, read->lens, piece, out, err);
+	if (!piece->chunked) {
+		if (has_large_state(piece->span.job))
+			large = read->chunks[(*chunks_used)++];
+		return make_piece(read, piece, large, out, err);
+	}
 	from = read->chunks[(*chunks_used)++]->data;
 	memcpy(out, from + (piece->span.off - piece->chunk.off), piece->len);
 	count(&read->engine->counters.bytes_chunks, piece->len);

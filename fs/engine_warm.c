@@ -48,6 +48,10 @@ int engine_make_chunk(struct engine *engine, const struct lens *lens,
 	int rc;
 
 	rc = engine_make_state(engine, lens, job, err);
+	if (rc == 0 && has_large_state(job)) {
+		*len = job->size - off;
+		return 0;
+	}
 	if (rc == 0)
 		rc = chunk_request(engine, lens, job, chunk, &request, err);
 	if (rc == 0)

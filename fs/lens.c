@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "core/base/file.h"
+#include "fs/matrices.h"
 
 static void keep_later(struct timespec *time, struct timespec other)
 {
@@ -43,6 +44,7 @@ static int open_parts(struct lens *lens, struct report *report)
 	lens->plan = plan_open(lens->recipe, lens->models, report);
 	if (!lens->plan)
 		return report_result(report);
+	matrices_warn(lens->plan, report);
 	lens->layout = layout_open(lens->plan, &err);
 	if (!lens->layout)
 		return report_failure(report, &err);

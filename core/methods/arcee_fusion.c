@@ -14,7 +14,7 @@
 #include "core/methods/row_kl.h"
 
 #define QUARTILES 3
-#define SCORE_BITS 31
+#define SCORE_BITS 32
 #define SCORE_DIGIT_BITS 16
 #define SCORE_HISTOGRAM_SIZE (QUARTILES * sizeof(uint64_t) << SCORE_DIGIT_BITS)
 
@@ -54,6 +54,23 @@ static size_t scratch_size(const struct method_args *args)
 		       SCORE_HISTOGRAM_SIZE);
 }
 
+/* A score's bits as a number of the same order; NaN is the greatest. */
+static inline uint32_t score_key(float score)
+{
+	uint32_t bits = float_bits(score);
+
+	if (isnan(score))
+		return UINT32_MAX;
+	return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+static inline float score_of_key(uint32_t key)
+{
+	if (key == UINT32_MAX)
+		return (float)NAN;
+	return float_from_bits(key >> 31 ? key & 0x7fffffffu : ~key);
+}
+
 /* What a tile's elements would change by, and how much that matters. */
 static void find_scores(const struct method_args *args, const struct tile *tile,
 			const float *divergence, float *restrict change,
@@ -81,19 +98,21 @@ static void score_add(const struct method_args *args, const struct tile *tile,
 {
 	float change[TILE_ELEMENTS] __attribute__((aligned(64)));
 	float score[TILE_ELEMENTS] __attribute__((aligned(64)));
+	uint32_t keys[TILE_ELEMENTS] __attribute__((aligned(64)));
 	const struct score_pass *pass = ctx;
 	uint32_t mask = (1u << pass->bits) - 1;
 	uint64_t *histogram = partial;
 	size_t count = tile->count;
 
 	find_scores(args, tile, pass->divergence, change, score);
+	for (size_t k = 0; k < count; k++)
+		keys[k] = score_key(score[k]) >> pass->shift;
 	for (size_t q = 0; q < QUARTILES; q++, histogram += mask + 1)
 		for (size_t k = 0; k < count; k++) {
-			uint32_t bits = float_bits(score[k]) << 1 >> 1;
+			uint32_t key = keys[k];
 
-			bits >>= pass->shift;
-			if (bits >> pass->bits == pass->quartiles[q].bits)
-				histogram[bits & mask]++;
+			if (key >> pass->bits == pass->quartiles[q].bits)
+				histogram[key & mask]++;
 		}
 }
 
@@ -154,6 +173,14 @@ static int find_quartiles(const struct method_args *args,
 	return 0;
 }
 
+/* No divergence is below 0, but for rounding; mergekit's is, then. */
+static float rounded_divergence(double kl)
+{
+	if (!ROUNDS && kl < 0)
+		return 0;
+	return R((float)one_nan(kl));
+}
+
 static int reduce(const struct method_args *args, const struct scan *scan,
 		  void *state, void *scratch)
 {
@@ -165,15 +192,13 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 
 	if (rc || !args->elements)
 		return rc;
-	/* No divergence is below 0, but for rounding. */
 	for (uint64_t r = 0; r < kl_rows(args); r++)
-		fusion->divergence[r] =
-			(float)(rows[r].kl < 0 ? 0 : one_nan(rows[r].kl));
+		fusion->divergence[r] = rounded_divergence(rows[r].kl);
 	rc = find_quartiles(args, scan, fusion->divergence, quartiles, scratch);
 	if (rc)
 		return rc;
 	for (size_t q = 0; q < QUARTILES; q++)
-		value[q] = float_from_bits(quartiles[q].bits);
+		value[q] = score_of_key(quartiles[q].bits);
 	fusion->limit =
 		R(value[1] + R(OUTLIER_RANGES * R(value[2] - value[0])));
 	fusion->limit = (float)one_nan((double)fusion->limit);
@@ -195,7 +220,8 @@ static void arcee_fusion_tile(const struct method_args *args, const void *state,
 	for (size_t k = 0; k < count; k++) {
 		float taken = score[k] >= limit ? 1 : 0;
 
-		out[k] = R(a[k] + R(change[k] * taken));
+		/* mergekit's masks are binary32, and so is the result. */
+		out[k] = a[k] + change[k] * taken;
 	}
 }
 
@@ -207,6 +233,7 @@ METHOD(arcee_fusion) = {
 	.base = BASE_REQUIRED,
 	.models_min = 1,
 	.models_max = 1,
+	.result_f32 = true,
 	.missing = MISSING_LONE,
 	.state_size = state_size,
 	.scratch_size = scratch_size,

@@ -65,6 +65,20 @@ static inline float round_to_f16(float x)
 
 #define R METHOD_PASTE(round_to, ROUNDING)
 
+/* Whether R() does anything: whether mergekit's operations are replayed one by
+ * one, or their exact result is rounded once. */
+#define ROUNDS_f32 false
+#define ROUNDS_bf16 true
+#define ROUNDS_f16 true
+#define ROUNDS METHOD_PASTE(ROUNDS, ROUNDING)
+
+/* The random sparsifiers' own step: on a CPU they work in binary32 where the
+ * rest is binary16. */
+#define round_random_f32 round_to_f32
+#define round_random_bf16 round_to_bf16
+#define round_random_f16 round_to_f32
+#define RS METHOD_PASTE(round_random, ROUNDING)
+
 /* For merge_method.unchanged: only the base is left, and its bytes are the
  * result. */
 static inline size_t base_alone(const struct method_args *args)

@@ -50,6 +50,9 @@ static inline struct band_counts band_counts(const struct method_args *args,
 	double top = trunc(method_value(args, BREADCRUMBS_GAMMA, i) * n);
 	double outer = fmin(n, target + top);
 
+	/* mergekit 0.1.4 counts outliers from the end, and 0 of them as all. */
+	if (args->arithmetic == ARITHMETIC_MERGEKIT_014 && top == 0)
+		target = 0;
 	if (target <= 0 || outer <= 0)
 		return (struct band_counts){ 0, 0 };
 	return (struct band_counts){

@@ -1,7 +1,7 @@
 /*
  * The sparsifier of dare_linear and dare_ties (Yu et al., "Language Models are
  * Super Mario", 2024): every element of a task vector is kept with probability
- * p = density, by a coin of its own (core/rng.h).
+ * p = density, by a coin of its own (core/rng.h, or a stream's numbers).
  *
  *	delta'_i = delta_i m_i S0 / S1		m_i ~ Bernoulli(p)
  *	S0 = sum |delta_i|	S1 = sum |delta_i m_i|	over the tensor
@@ -22,19 +22,45 @@ struct dare_sums {
 	double before, after;
 };
 
+/* The probability with which an element is kept. */
+static inline float dare_chance(const struct method_args *args, size_t i)
+{
+	return RS((float)task_density(args, i));
+}
+
+/* task_factor() in the type that random sparsifiers work in. */
+static inline float dare_factor(const struct dare_sums *sums)
+{
+	float s0 = RS((float)sums->before);
+	float s1 = RS((float)sums->after);
+	float least = RS(TASK_NORM_MIN);
+
+	if (s0 < least || s1 < least)
+		return 1;
+	return (float)one_nan((double)RS(s0 / s1));
+}
+
 /* Multiply the dropped elements by 0. A tile lies in one block of draws. */
 static inline void dare_drop(const struct method_args *args,
 			     const struct tile *tile, size_t i, float *delta)
 {
-	float p = R((float)task_density(args, i));
-	uint64_t threshold = rng_threshold((double)p);
+	const uint32_t *numbers = tile->draws ? tile->draws[i] : NULL;
+	uint64_t threshold =
+		rng_threshold_of(numbers, (double)dare_chance(args, i));
 	uint32_t last = (uint32_t)(threshold - 1);
 	float kept = threshold > 0 ? 1 : 0;
 	uint32_t first = (uint32_t)(tile->first % RNG_BLOCK);
 	uint32_t count = (uint32_t)tile->count;
-	struct rng_key key = rng_block_key(args->seed, args->positions[i],
-					   args->name, tile->first / RNG_BLOCK);
+	struct rng_key key;
 
+	if (numbers) {
+		for (uint32_t k = 0; k < count; k++)
+			delta[k] *=
+				rng_stream_draw(numbers[k]) <= last ? kept : 0;
+		return;
+	}
+	key = rng_block_key(args->seed, args->positions[i], args->name,
+			    tile->first / RNG_BLOCK);
 	for (uint32_t k = 0; k < count; k++)
 		delta[k] *= rng_draw(key, first + k) <= last ? kept : 0;
 }
@@ -43,7 +69,7 @@ static inline void dare_drop(const struct method_args *args,
 static inline void dare_divide(const struct method_args *args, size_t i,
 			       float *restrict delta, size_t count)
 {
-	float p = R((float)task_density(args, i));
+	float p = dare_chance(args, i);
 
 	if (!task_rescales(args) || !(p > 0))
 		return;
@@ -136,7 +162,7 @@ static inline int dare_reduce(const struct method_args *args,
 		return rc;
 	for (size_t i = 0; i < args->inputs; i++)
 		if (dare_draws(args, i))
-			factors[i] = task_factor(sums[i].before, sums[i].after);
+			factors[i] = dare_factor(&sums[i]);
 	return 0;
 }
 

@@ -2,7 +2,8 @@
  * The sparsifier of della and della_linear (Deep, Bhardwaj and Poria,
  * "DELLA-Merging: Reducing Interference in Model Merging through
  * Magnitude-Based Sampling", 2024): every element of a task vector is kept by
- * a coin of its own (core/rng.h), the greater ones of a row more often:
+ * a coin of its own (core/rng.h, or a stream's numbers), the greater ones of a
+ * row more often:
  *
  *	delta'_i = delta_i m_i S0 / S1		m_i ~ Bernoulli(p)
  *	p = density - epsilon + 2 epsilon r / (C-1)
@@ -22,6 +23,7 @@
 #define LMFS_METHODS_DELLA_H
 
 #include "core/methods/dare.h"
+#include "core/methods/della_draw.h"
 #include "core/methods/rank_divisors.h"
 
 enum { DELLA_EPSILON = TASK_OPTIONS_COUNT, DELLA_OPTIONS_COUNT };
@@ -82,22 +84,6 @@ static inline size_t della_rows_scratch(const struct method_args *args,
 	return rank_work_size(args->cols) + args->inputs * count * each;
 }
 
-/* The draws of `count` elements from the tensor's element `first` on. */
-static inline void della_draw(const struct method_args *args, size_t i,
-			      uint64_t first, size_t count, uint32_t *draws)
-{
-	for (size_t k = 0, end; k < count; k = end) {
-		uint64_t block = (first + k) / RNG_BLOCK;
-		uint32_t from = (uint32_t)((first + k) % RNG_BLOCK);
-		struct rng_key key = rng_block_key(
-			args->seed, args->positions[i], args->name, block);
-
-		end = min_u64(count, k + RNG_BLOCK - from);
-		for (size_t j = k; j < end; j++)
-			draws[j] = rng_draw(key, from + (uint32_t)(j - k));
-	}
-}
-
 /* Rank a row, the elements from `at` on of the rows at hand. */
 static inline struct chance della_rank_row(const struct method_args *args,
 					   const struct tile *rows, size_t i,
@@ -109,9 +95,10 @@ static inline struct chance della_rank_row(const struct method_args *args,
 	size_t cols = args->cols;
 	double epsilon = method_value(args, DELLA_EPSILON, i);
 	const struct chance chance = {
-		.low = R((float)(task_density(args, i) - epsilon)),
+		.low = RS((float)(task_density(args, i) - epsilon)),
 		.epsilon = (float)epsilon,
 		.last = (uint32_t)(cols - 1),
+		.stream = rows->draws != NULL,
 	};
 
 	for (size_t k = 0; k < cols; k++)
@@ -123,32 +110,58 @@ static inline struct chance della_rank_row(const struct method_args *args,
 	return chance;
 }
 
-/* The masks of one row. */
+/* The mask of one row. */
 static inline void della_mask_row(const struct method_args *args,
 				  const struct tile *rows, size_t i, size_t at,
-				  struct rank_work *work,
-				  struct della_masks *masks)
+				  struct rank_work *work, unsigned char *kept)
 {
 	uint32_t draws[TILE_ELEMENTS] __attribute__((aligned(64)));
 	struct chance chance = della_rank_row(args, rows, i, at, work);
-	size_t place = i * rows->count + at;
 	size_t cols = args->cols;
 
 	for (size_t k = 0; k < cols; k += TILE_ELEMENTS) {
 		size_t count = min_u64(TILE_ELEMENTS, cols - k);
 
-		della_draw(args, i, rows->first + at + k, count, draws);
-		if (masks->divisors)
-			divisors_later(work, draws, k, count,
-				       masks->divisors + place);
-		else
-			ranks_settle(work, draws, k, count,
-				     masks->kept + place);
+		della_draw(args, rows, i, at + k, count, draws);
+		ranks_settle(work, draws, k, count, kept);
 	}
-	if (masks->divisors)
-		divisors_finish(work, cols, &chance, masks->divisors + place);
-	else
-		ranks_finish(work, cols, &chance, masks->kept + place);
+	ranks_finish(work, cols, &chance, kept);
+}
+
+/* The same as divisors. */
+static inline void della_divisor_row(const struct method_args *args,
+				     const struct tile *rows, size_t i,
+				     size_t at, struct rank_work *work,
+				     float *divisors)
+{
+	uint32_t draws[TILE_ELEMENTS] __attribute__((aligned(64)));
+	struct chance chance = della_rank_row(args, rows, i, at, work);
+	size_t cols = args->cols;
+
+	for (size_t k = 0; k < cols; k += TILE_ELEMENTS) {
+		size_t count = min_u64(TILE_ELEMENTS, cols - k);
+
+		della_draw(args, rows, i, at + k, count, draws);
+		divisors_later(work, draws, k, count, divisors);
+	}
+	divisors_finish(work, cols, &chance, divisors);
+}
+
+/* The masks of one input, row by row. */
+static inline void della_mask_input(const struct method_args *args,
+				    const struct tile *rows, size_t i,
+				    struct rank_work *work,
+				    const struct della_masks *masks)
+{
+	size_t from = i * rows->count;
+
+	for (size_t at = 0; at < rows->count; at += args->cols)
+		if (masks->divisors)
+			della_divisor_row(args, rows, i, at, work,
+					  masks->divisors + from + at);
+		else
+			della_mask_row(args, rows, i, at, work,
+				       masks->kept + from + at);
 }
 
 /* The masks of all inputs that have one, in the rows' scratch. */
@@ -168,12 +181,9 @@ static inline struct della_masks della_mask(const struct method_args *args,
 		.count = rows->count,
 	};
 
-	for (size_t i = 0; i < args->inputs; i++) {
-		if (!della_draws(args, i))
-			continue;
-		for (size_t at = 0; at < rows->count; at += args->cols)
-			della_mask_row(args, rows, i, at, &work, &masks);
-	}
+	for (size_t i = 0; i < args->inputs; i++)
+		if (della_draws(args, i))
+			della_mask_input(args, rows, i, &work, &masks);
 	return masks;
 }
 
@@ -296,7 +306,7 @@ static inline int della_reduce(const struct method_args *args,
 
 	for (size_t i = 0; i < args->inputs && !rc; i++)
 		if (della_draws(args, i))
-			factors[i] = task_factor(sums[i].before, sums[i].after);
+			factors[i] = dare_factor(&sums[i]);
 	return rc;
 }
 

@@ -5,7 +5,9 @@
  *	v_i = x_i, or x_i - base		G_ij = v_i . v_j
  *
  * The products of two binary32 numbers are exact in double, and are summed
- * there. A Gram matrix is symmetric, so only i <= j is kept, row by row.
+ * there; where mergekit's roundings are replayed those of two task vectors are
+ * rounded first, as it does. A Gram matrix is symmetric, so only i <= j is
+ *kept, row by row.
  */
 #ifndef LMFS_METHODS_GRAM_H
 #define LMFS_METHODS_GRAM_H
@@ -58,9 +60,16 @@ static inline double gram_square(const double *gram, size_t n, const double *c)
 	return total;
 }
 
+/* The product of two elements, which mergekit rounds where it is not one of
+ * those that a norm is of. */
+static inline double gram_term(float a, float b, bool square)
+{
+	return ROUNDS && !square ? (double)R(a * b) : (double)a * (double)b;
+}
+
 /* The products of `a` with x - o; a count below LANES is a plain sum. */
 static inline double gram_dot(const float *a, const float *x, const float *o,
-			      size_t count)
+			      size_t count, bool square)
 {
 	double lanes[LANES] = { 0 };
 	double sum = 0;
@@ -68,15 +77,15 @@ static inline double gram_dot(const float *a, const float *x, const float *o,
 
 	if (count < LANES) {
 		for (; k < count; k++)
-			sum += (double)a[k] * (double)R(x[k] - o[k]);
+			sum += gram_term(a[k], R(x[k] - o[k]), square);
 		return sum;
 	}
 	for (; k + LANES <= count; k += LANES)
 		for (size_t j = 0; j < LANES; j++)
-			lanes[j] += (double)a[k + j] *
-				    (double)R(x[k + j] - o[k + j]);
+			lanes[j] += gram_term(a[k + j], R(x[k + j] - o[k + j]),
+					      square);
 	for (size_t j = 0; k + j < count; j++)
-		lanes[j] += (double)a[k + j] * (double)R(x[k + j] - o[k + j]);
+		lanes[j] += gram_term(a[k + j], R(x[k + j] - o[k + j]), square);
 	return lanes_total(lanes);
 }
 
@@ -96,7 +105,7 @@ static inline void gram_add_deltas(const struct method_args *args,
 		for (size_t j = i; j < n; j++)
 			*gram++ += gram_dot(delta,
 					    tile->in[gram_input(args, j)] + at,
-					    base, count);
+					    base, count, i == j);
 	}
 }
 

@@ -12,9 +12,10 @@
  * until |T| < tol or `max_iter` times; out = u mean_i n_i, over all inputs.
  *
  * u = sum_i c_i u_i throughout, so that all of it happens to the c_i, on the
- * Gram matrix. The state is the factor of every input in the result.
+ * Gram matrix. The state is the factor of every input in the result. Where
+ * mergekit's roundings are replayed they happen to u: karcher_steps.h.
  */
-#include "core/methods/gram.h"
+#include "core/methods/karcher_steps.h"
 
 enum { KARCHER_MAX_ITER, KARCHER_TOL };
 
@@ -151,24 +152,45 @@ static size_t unchanged(const struct method_args *args)
 	return args->inputs == 1 ? 0 : METHOD_CHANGED;
 }
 
-static size_t state_size(const struct method_args *args)
+static const char *check(const struct method_args *args)
 {
-	return args->inputs * sizeof(float);
+	if (args->arithmetic != ARITHMETIC_FLOAT32 &&
+	    method_value(args, KARCHER_MAX_ITER, 0) > KARCHER_STEPS_MAX)
+		return "with mergekit's arithmetic every step is computed once "
+		       "more for each step after it, and max_iter is at most "
+		       "64; make it less, or leave llmergefs.arithmetic out";
+	return NULL;
 }
 
-static int reduce(const struct method_args *args, const struct scan *scan,
-		  void *state, void *scratch)
+static size_t steps_max(const struct method_args *args)
+{
+	return (size_t)method_value(args, KARCHER_MAX_ITER, 0);
+}
+
+static size_t state_size(const struct method_args *args)
+{
+	return ROUNDS ? karcher_steps_size(args, steps_max(args))
+		      : args->inputs * sizeof(float);
+}
+
+static int reduce_steps(const struct method_args *args, const struct scan *scan,
+			struct karcher_steps *st, double *sums)
+{
+	st->tol = (float)method_value(args, KARCHER_TOL, 0);
+	return karcher_steps_find(args, scan, steps_max(args), st, sums);
+}
+
+static int reduce_gram(const struct method_args *args, const struct scan *scan,
+		       float *factors, double *gram)
 {
 	struct iteration it = {
 		.n = args->inputs,
 		.tol = method_value(args, KARCHER_TOL, 0),
-		.cosines = scratch,
+		.cosines = gram,
 	};
-	double steps = method_value(args, KARCHER_MAX_ITER, 0);
 	double norms[METHOD_INPUTS_MAX] = { 0 };
-	float *factors = state;
 	double sum = 0;
-	int rc = gram_reduce(args, scan, scratch);
+	int rc = gram_reduce(args, scan, gram);
 
 	if (rc)
 		return rc;
@@ -176,7 +198,7 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 		norms[i] = gram_norm(it.cosines, it.n, i);
 		sum += norms[i];
 	}
-	find_mean(&it, norms, (size_t)steps);
+	find_mean(&it, norms, steps_max(args));
 	for (size_t i = 0; i < it.n; i++)
 		if (it.share[i] > 0)
 			factors[i] = (float)one_nan(it.c[i] / norms[i] * sum /
@@ -184,10 +206,21 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 	return 0;
 }
 
+static int reduce(const struct method_args *args, const struct scan *scan,
+		  void *state, void *scratch)
+{
+	if (ROUNDS)
+		return reduce_steps(args, scan, state, scratch);
+	return reduce_gram(args, scan, state, scratch);
+}
+
 static void karcher_tile(const struct method_args *args, const void *state,
 			 const struct tile *tile)
 {
-	gram_combine(args, tile, state);
+	if (ROUNDS)
+		karcher_steps_tile(args, state, tile);
+	else
+		gram_combine(args, tile, state);
 }
 
 static const struct method_option options[] = {
@@ -225,6 +258,7 @@ METHOD(karcher) = {
 	.options = options,
 	.options_count = ARRAY_LEN(options),
 	.unchanged = unchanged,
+	.check = check,
 	.state_size = state_size,
 	.scratch_size = gram_size,
 	.reduce = reduce,

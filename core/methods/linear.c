@@ -6,6 +6,9 @@
  * The sum is a chain of fused multiply-adds in the order of the recipe, from
  * zero. W is added up in the order of PyTorch's sum of a short binary32 vector,
  * so that a normalised merge, too, is mergekit's to the bit.
+ *
+ * mergekit 0.1.4 had the weights in the work type, and rounded each product and
+ * W, too, to it; the sums were binary32.
  */
 #include "core/methods/body.h"
 
@@ -49,13 +52,39 @@ static float weight_sum(const struct method_args *args)
 	return sum;
 }
 
+static void linear_tile_014(const struct method_args *args,
+			    const struct tile *tile)
+{
+	bool normalizes = method_value(args, LINEAR_NORMALIZE, 0) != 0;
+	size_t count = tile->count;
+	float *restrict out = tile->out;
+	float total = 0;
+
+	memset(out, 0, count * sizeof(*out));
+	for (size_t i = 0; i < args->inputs; i++) {
+		float w = R(weight(args, i));
+		const float *restrict x = tile->in[i];
+
+		total += w;
+		for (size_t k = 0; k < count; k++)
+			out[k] += R(w * x[k]);
+	}
+	total = normalizes ? R(total) : 1;
+	for (size_t k = 0; k < count; k++)
+		out[k] = R(R(out[k]) / total);
+}
+
 static void linear_tile(const struct method_args *args, const void *state,
 			const struct tile *tile)
 {
 	size_t count = tile->count;
 	float *restrict out = tile->out;
-	float total;
+	float total = 1;
 
+	if (args->arithmetic == ARITHMETIC_MERGEKIT_014) {
+		linear_tile_014(args, tile);
+		return;
+	}
 	for (size_t i = 0; i < args->inputs; i++) {
 		float w = weight(args, i);
 		const float *restrict x = tile->in[i];
@@ -67,13 +96,12 @@ static void linear_tile(const struct method_args *args, const void *state,
 			for (size_t k = 0; k < count; k++)
 				out[k] = fmaf(x[k], w, out[k]);
 	}
-	if (!method_value(args, LINEAR_NORMALIZE, 0))
-		return;
-	total = weight_sum(args);
-	if (total == 1)
+	if (method_value(args, LINEAR_NORMALIZE, 0))
+		total = weight_sum(args);
+	if (total == 1 && !ROUNDS)
 		return;
 	for (size_t k = 0; k < count; k++)
-		out[k] = out[k] / total;
+		out[k] = R(out[k] / total);
 }
 
 static const char *check(const struct method_args *args)

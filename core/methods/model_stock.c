@@ -8,7 +8,8 @@
  *	out = t mean_i w_i + (1-t) w_0
  *
  * over the tensor as one vector, or with `filter_wise` over each row for
- * itself. The state is t, of the tensor or of every row.
+ * itself. The state is t, of the tensor or of every row. (mergekit 0.1.4 has no
+ * least divisor.)
  */
 #include "core/methods/gram_spans.h"
 
@@ -21,6 +22,40 @@ static uint64_t span_length(const struct method_args *args)
 {
 	return method_value(args, STOCK_FILTER_WISE, 0) ? args->cols
 							: args->elements;
+}
+
+/* Each step rounded, as in mergekit. */
+static float rounded_cosine(const double *gram, size_t n, size_t i, size_t j)
+{
+	float norm_i = R((float)gram_norm(gram, n, i));
+	float norm_j = R((float)gram_norm(gram, n, j));
+	float norms = R(norm_i * norm_j);
+	float least = R((float)STOCK_NORMS_MIN);
+	float d = R((float)gram[gram_pair(n, i, j)]);
+
+	d = R(d / (norms < least ? least : norms));
+	if (d > 1)
+		return 1;
+	return d < -1 ? -1 : d;
+}
+
+static double rounded_ratio(const struct method_args *args, const double *gram)
+{
+	size_t n = gram_vectors(args);
+	size_t pairs = n * (n - 1) / 2;
+	float models = (float)n;
+	float sum = 0;
+	float c, divisor;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = i + 1; j < n; j++)
+			sum += rounded_cosine(gram, n, i, j);
+	c = R(sum / (float)pairs);
+	divisor = R(1 + R((models - 1) * c));
+	if (args->arithmetic != ARITHMETIC_MERGEKIT_014 &&
+	    fabsf(divisor) < R((float)STOCK_DIVISOR_MIN))
+		return 0;
+	return (double)R(R(models * c) / divisor);
 }
 
 /* NaN stays NaN. */
@@ -47,7 +82,16 @@ static double ratio(const struct method_args *args, const double *gram)
 			sum += cosine(gram, n, i, j);
 	c = sum / (models * (models - 1) / 2);
 	divisor = 1 + (models - 1) * c;
-	return fabs(divisor) < STOCK_DIVISOR_MIN ? 0 : models * c / divisor;
+	if (args->arithmetic != ARITHMETIC_MERGEKIT_014 &&
+	    fabs(divisor) < STOCK_DIVISOR_MIN)
+		return 0;
+	return models * c / divisor;
+}
+
+static void find_ratio(const struct method_args *args, const double *gram,
+		       double *t)
+{
+	*t = ROUNDS ? rounded_ratio(args, gram) : ratio(args, gram);
 }
 
 static size_t state_size(const struct method_args *args)
@@ -60,7 +104,10 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 {
 	const struct span_rule rule = {
 		.length = span_length(args),
-		.value = ratio,
+		.sums = span_sums_max(args),
+		.width = 1,
+		.add = span_add_gram,
+		.value = find_ratio,
 	};
 
 	return span_reduce(args, scan, &rule, state, scratch);
@@ -94,7 +141,7 @@ static void model_stock_tile(const struct method_args *args, const void *state,
 	average(args, tile);
 	for (uint64_t at = tile->first, next; at < end; at = next) {
 		float t = (float)ratios[at / length];
-		float rest = (float)(1 - ratios[at / length]);
+		float rest = R((float)(1 - ratios[at / length]));
 		const float *restrict base =
 			tile->in[args->base] + (at - tile->first);
 		float *restrict out = tile->out + (at - tile->first);

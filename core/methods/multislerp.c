@@ -12,8 +12,10 @@
  *
  * Where |m| < eps, or so small that the sums of its products do not tell it
  * from 0, it has no direction, and the result is sum_i w_i x_i (+ base).
+ *
+ * Where mergekit's roundings are replayed the step is made: multislerp_steps.h.
  */
-#include "core/methods/gram.h"
+#include "core/methods/multislerp_steps.h"
 
 enum { MULTISLERP_WEIGHT, MULTISLERP_NORMALIZE, MULTISLERP_EPS };
 
@@ -55,9 +57,32 @@ static const char *check(const struct method_args *args)
 	return NULL;
 }
 
+static size_t state_size(const struct method_args *args)
+{
+	return ROUNDS ? multislerp_steps_size(args) : gram_size(args);
+}
+
+/* Sums of a pass over all vectors. */
+static size_t scratch_size(const struct method_args *args)
+{
+	return gram_vectors(args) * sizeof(double);
+}
+
+static int reduce_steps(const struct method_args *args, const struct scan *scan,
+			struct multislerp_steps *st, double *sums)
+{
+	st->eps = R((float)method_value(args, MULTISLERP_EPS, 0));
+	for (size_t i = 0; i < gram_vectors(args); i++)
+		st->weights[i] = R((float)weight(args, i));
+	step_weights(args, normalizes(args), st);
+	return multislerp_steps_find(args, scan, st, sums);
+}
+
 static int reduce(const struct method_args *args, const struct scan *scan,
 		  void *state, void *scratch)
 {
+	if (ROUNDS)
+		return reduce_steps(args, scan, state, scratch);
 	return gram_reduce(args, scan, state);
 }
 
@@ -98,6 +123,10 @@ static void multislerp_tile(const struct method_args *args, const void *state,
 {
 	float c[METHOD_INPUTS_MAX];
 
+	if (ROUNDS) {
+		multislerp_steps_tile(args, state, tile);
+		return;
+	}
 	factors(args, state, c);
 	gram_combine(args, tile, c);
 }
@@ -146,7 +175,8 @@ METHOD(multislerp) = {
 	.options_count = ARRAY_LEN(options),
 	.unchanged = unchanged,
 	.check = check,
-	.state_size = gram_size,
+	.state_size = state_size,
+	.scratch_size = scratch_size,
 	.reduce = reduce,
 	.tile = multislerp_tile,
 };

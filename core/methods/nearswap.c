@@ -25,6 +25,7 @@ static void nearswap_tile(const struct method_args *args, const void *state,
 			  const struct tile *tile)
 {
 	float t = (float)method_value(args, NEARSWAP_T, 0);
+	float least = R(NEARSWAP_DISTANCE_MIN);
 	const float *restrict a = tile->in[args->base];
 	const float *restrict b = tile->in[1 - args->base];
 	float *restrict out = tile->out;
@@ -34,8 +35,8 @@ static void nearswap_tile(const struct method_args *args, const void *state,
 		float distance = fabsf(R(a[k] - b[k]));
 		float w;
 
-		if (distance < NEARSWAP_DISTANCE_MIN)
-			distance = NEARSWAP_DISTANCE_MIN;
+		if (distance < least)
+			distance = least;
 		w = clamp_share(R(R(1 / distance) * t));
 		out[k] = R(R(w * b[k]) + R(R(1 - w) * a[k]));
 	}

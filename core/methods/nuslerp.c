@@ -14,28 +14,14 @@
  * `nuslerp_row_wise` along the first, its columns, as in mergekit.
  *
  * The state is the angle of every vector, 0 where interpolation is linear; the
- * weights are no part of it. A column's factors are wanted an element at a
- * time, so sines are computed here.
+ * weights are no part of it. Angles and factors are found in nuslerp_angle.h.
  */
-#include "core/methods/gram_columns.h"
-#include "core/methods/gram_spans.h"
+#include "core/methods/nuslerp_angle.h"
 
 enum { NUSLERP_WEIGHT, NUSLERP_ROW_WISE, NUSLERP_FLATTEN };
 
 #define NUSLERP_WEIGHTS_MIN 1e-6
-#define NUSLERP_NORM_MIN 1e-7
-#define NUSLERP_PARALLEL 1e-16f
 #define NUSLERP_COLUMNS_MAX (1u << 20)
-
-/* pi in two parts, of which the first has many zeros to its end. */
-#define PI_HIGH 0x1.921fb544p+1
-#define PI_LOW 0x1.0b4611a626331p-33
-/* Added and taken off, it rounds to a whole number, even where undecided. */
-#define ROUNDER 0x1.8p52
-
-struct factors {
-	float first, second;
-};
 
 static bool is_flat(const struct method_args *args)
 {
@@ -70,92 +56,79 @@ static double share_of_second(const struct method_args *args)
 	return fabs(sum) < NUSLERP_WEIGHTS_MIN ? 0.5 : w1 / sum;
 }
 
-/* NaN stays NaN. */
-static double norm_of(double square)
+static size_t vector_count(const struct method_args *args)
 {
-	double norm = sqrt(square);
-
-	return norm < NUSLERP_NORM_MIN ? NUSLERP_NORM_MIN : norm;
-}
-
-/* The angle, of the products v0.v0, v0.v1, v1.v1. */
-static double angle(const struct method_args *args, const double *gram)
-{
-	double d = gram[1] / norm_of(gram[0]) / norm_of(gram[2]);
-	float cosine = (float)d;
-
-	if (1 - cosine * cosine <= NUSLERP_PARALLEL)
-		return 0;
-	return acos(d);
-}
-
-/*
- * For any x of up to a few million: x = k pi + r, sin x = (-1)^k sin r, and a
- * polynomial for |r| <= pi/2, right to 13 digits. Plain operations only, so
- * that it is the same everywhere and can be done for many elements at once.
- */
-static inline double sine(double x)
-{
-	double k = (x * M_1_PI + ROUNDER) - ROUNDER;
-	double half = (k * 0.5 + ROUNDER) - ROUNDER;
-	double sign = 1 - 4 * fabs(k * 0.5 - half);
-	double r = (x - k * PI_HIGH) - k * PI_LOW;
-	double s = r * r;
-	double p = 1 / 355687428096000.0;
-
-	p = p * s - 1 / 1307674368000.0;
-	p = p * s + 1 / 6227020800.0;
-	p = p * s - 1 / 39916800.0;
-	p = p * s + 1 / 362880.0;
-	p = p * s - 1 / 5040.0;
-	p = p * s + 1 / 120.0;
-	p = p * s - 1 / 6.0;
-	return sign * (r + r * s * p);
-}
-
-static inline struct factors factors_of(double t, double theta)
-{
-	double over = 1 / sine(theta);
-	double first = sine((1 - t) * theta) * over;
-	double second = sine(t * theta) * over;
-
-	return (struct factors){
-		.first = (float)(theta == 0 ? 1 - t : first),
-		.second = (float)(theta == 0 ? t : second),
-	};
+	return by_columns(args) ? column_count(args)
+				: span_count(args, span_length(args));
 }
 
 static size_t state_size(const struct method_args *args)
 {
-	size_t count = by_columns(args) ? column_count(args)
-					: span_count(args, span_length(args));
+	return vector_count(args) * sizeof(double);
+}
 
-	return count * sizeof(double);
+/* Of the norms, where they are wanted, and of what a pass needs. */
+static size_t norms_size(const struct method_args *args)
+{
+	return ROUNDS ? 2 * vector_count(args) * sizeof(double) : 0;
 }
 
 static size_t scratch_size(const struct method_args *args)
 {
-	if (by_columns(args))
-		return column_scratch_size(args);
-	return span_scratch_size(args);
+	return norms_size(args) + (by_columns(args) ? column_scratch_size(args)
+						    : span_scratch_size(args));
+}
+
+static int reduce_columns(const struct method_args *args,
+			  const struct scan *scan, double *state,
+			  double *scratch)
+{
+	void *work = (char *)scratch + norms_size(args);
+	const struct column_rule whole = { 1, find_angle, NULL };
+	const struct column_rule norms = { 2, find_norms, NULL };
+	const struct column_rule units = { 1, find_rounded_angle, scratch };
+	int rc;
+
+	if (!ROUNDS)
+		return column_reduce(args, scan, &whole, state, work);
+	rc = column_reduce(args, scan, &norms, scratch, work);
+	return rc ? rc : column_reduce(args, scan, &units, state, work);
+}
+
+static int reduce_spans(const struct method_args *args, const struct scan *scan,
+			double *state, double *scratch)
+{
+	void *work = (char *)scratch + norms_size(args);
+	struct span_rule rule = {
+		.length = span_length(args),
+		.sums = span_sums_max(args),
+		.width = ROUNDS ? 2 : 1,
+		.add = span_add_gram,
+		.value = ROUNDS ? find_norms : find_angle,
+	};
+	int rc = span_reduce(args, scan, &rule, ROUNDS ? scratch : state, work);
+
+	if (rc || !ROUNDS)
+		return rc;
+	rule.sums = 1;
+	rule.width = 1;
+	rule.add = add_units;
+	rule.value = find_rounded_angle;
+	rule.known = scratch;
+	return span_reduce(args, scan, &rule, state, work);
 }
 
 static int reduce(const struct method_args *args, const struct scan *scan,
 		  void *state, void *scratch)
 {
-	const struct span_rule rule = {
-		.length = span_length(args),
-		.value = angle,
-	};
-
-	if (by_columns(args))
-		return column_reduce(args, scan, angle, state, scratch);
-	return span_reduce(args, scan, &rule, state, scratch);
+	return by_columns(args) ? reduce_columns(args, scan, state, scratch)
+				: reduce_spans(args, scan, state, scratch);
 }
 
 /* Factors of the two models for every element of a tile. */
 struct tile_factors {
 	float first[TILE_ELEMENTS], second[TILE_ELEMENTS];
+	float divisor[TILE_ELEMENTS];
 };
 
 static void span_factors(const struct method_args *args, const double *angles,
@@ -167,13 +140,15 @@ static void span_factors(const struct method_args *args, const double *angles,
 	size_t k = 0;
 
 	while (k < tile->count) {
-		struct factors f = factors_of(t, angles[at / length]);
+		struct factors f = factors_at(t, angles[at / length]);
 		size_t end = min_u64(tile->count, k + length - at % length);
 
 		at += end - k;
 		for (; k < end; k++) {
 			c->first[k] = f.first;
 			c->second[k] = f.second;
+			if (ROUNDS)
+				c->divisor[k] = f.divisor;
 		}
 	}
 }
@@ -188,13 +163,21 @@ static void column_factors(const struct method_args *args, const double *angles,
 	for (size_t at = 0, count; at < tile->count; at += count) {
 		count = min_u64(tile->count - at, columns - column);
 		for (size_t k = 0; k < count; k++) {
-			struct factors f = factors_of(t, angles[column + k]);
+			struct factors f = factors_at(t, angles[column + k]);
 
 			c->first[at + k] = f.first;
 			c->second[at + k] = f.second;
+			if (ROUNDS)
+				c->divisor[at + k] = f.divisor;
 		}
 		column = 0;
 	}
+}
+
+/* The quotient where there is a divisor to speak of. */
+static inline float over(float x, const float *divisor)
+{
+	return ROUNDS ? R(x / *divisor) : x;
 }
 
 static void nuslerp_tile(const struct method_args *args, const void *state,
@@ -213,8 +196,9 @@ static void nuslerp_tile(const struct method_args *args, const void *state,
 		span_factors(args, state, tile, &c);
 	if (args->base == METHOD_NO_BASE) {
 		for (size_t k = 0; k < count; k++)
-			out[k] = R(R(c.first[k] * v0[k]) +
-				   R(c.second[k] * v1[k]));
+			out[k] = over(R(R(c.first[k] * v0[k]) +
+					R(c.second[k] * v1[k])),
+				      &c.divisor[k]);
 		return;
 	}
 	base = tile->in[args->base];
@@ -222,7 +206,7 @@ static void nuslerp_tile(const struct method_args *args, const void *state,
 		float a = R(c.first[k] * R(v0[k] - base[k]));
 		float b = R(c.second[k] * R(v1[k] - base[k]));
 
-		out[k] = R(base[k] + R(a + b));
+		out[k] = R(base[k] + over(R(a + b), &c.divisor[k]));
 	}
 }
 

@@ -56,7 +56,8 @@ static inline void ram_count(const struct method_args *args,
 	}
 }
 
-/* out += the terms of one model; lambda is of what it alone changes. */
+/* out += the terms of one model; lambda is of what it alone changes, and a
+ * binary32, as are its products. */
 static inline void ram_add(const struct method_args *args,
 			   const struct tile *tile, size_t i, float lambda,
 			   const float *restrict changers)
@@ -72,12 +73,12 @@ static inline void ram_add(const struct method_args *args,
 		float factor = changers[k] > 1 ? 1 : lambda;
 		float parts = changers[k] > 1 ? changers[k] : 1;
 
-		delta = R(delta * ram_changed(delta, epsilon));
-		out[k] += R(R(delta * factor) / parts);
+		delta = delta * ram_changed(delta, epsilon);
+		out[k] += R(delta / parts) * factor;
 	}
 }
 
-/* lambdas: one for every input, NULL: 1. */
+/* lambdas: one for every input, whose result is binary32; NULL: 1. */
 static inline void ram_merge(const struct method_args *args,
 			     const struct tile *tile, const float *lambdas)
 {
@@ -93,7 +94,7 @@ static inline void ram_merge(const struct method_args *args,
 			ram_add(args, tile, i, lambdas ? lambdas[i] : 1,
 				changers);
 	for (size_t k = 0; k < count; k++)
-		out[k] = R(base[k] + R(out[k]));
+		out[k] = lambdas ? base[k] + out[k] : R(base[k] + R(out[k]));
 }
 
 #endif

@@ -129,6 +129,7 @@ METHOD(ramplus_tl) = {
 	.base = BASE_REQUIRED,
 	.models_min = 0,
 	.models_max = METHOD_ANY_COUNT,
+	.result_f32 = true,
 	.missing = MISSING_PRESENT,
 	.options = options,
 	.options_count = ARRAY_LEN(options),

@@ -159,6 +159,7 @@ static inline void ranks_settle(struct rank_work *work, const uint32_t *draws,
 		doubts += draws[k] - all.kept < width;
 	}
 	for (size_t d = 0; d < doubts; d++) {
+		/* cppcheck-suppress uninitvar; written up to `doubts` */
 		size_t k = first + doubtful[d];
 		uint32_t magnitude = work->magnitudes[k];
 		struct rank_bin bin = work->bins[magnitude >> RANK_LOW_BITS];

@@ -1,6 +1,6 @@
 /*
  * The chance of an element of a row to be kept, by its rank among the row's
- * magnitudes.
+ * magnitudes, in the type that random sparsifiers work in.
  */
 #ifndef LMFS_METHODS_RANK_CHANCE_H
 #define LMFS_METHODS_RANK_CHANCE_H
@@ -10,7 +10,15 @@
 struct chance {
 	float low, epsilon;
 	uint32_t last; /* the greatest rank, C-1 */
+	bool stream;   /* draws are of a stream */
 };
+
+/* Ranks count from 1 in mergekit, and great ones are not all to be told apart
+ * in a bfloat16. */
+static inline float rank_rounded(double rank)
+{
+	return ROUNDS ? RS(RS((float)(rank + 1)) - 1) : (float)rank;
+}
 
 /* Of an element of that rank, given as twice the rank. */
 static inline float chance_at(const struct chance *chance, uint64_t rank_twice)
@@ -18,8 +26,9 @@ static inline float chance_at(const struct chance *chance, uint64_t rank_twice)
 	float q = 0.5f;
 
 	if (chance->last)
-		q = R((float)((double)rank_twice / 2) / (float)chance->last);
-	return R(chance->low + R(R(q * 2) * chance->epsilon));
+		q = RS(rank_rounded((double)rank_twice / 2) /
+		       rank_rounded((double)chance->last));
+	return RS(chance->low + RS(RS(q * 2) * chance->epsilon));
 }
 
 /* Draws below it keep such an element. */
@@ -28,7 +37,8 @@ static inline uint32_t chance_limit(const struct chance *chance,
 {
 	float p = chance_at(chance, rank_twice);
 
-	return (uint32_t)min_u64(rng_threshold((double)p), UINT32_MAX);
+	return (uint32_t)min_u64(rng_threshold_of(chance->stream, (double)p),
+				 UINT32_MAX);
 }
 
 #endif

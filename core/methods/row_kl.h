@@ -4,8 +4,9 @@
  *	P = softmax(b) + 1e-8	Q = softmax(a) + 1e-8
  *	KL = sum P log(P / Q)
  *
- * in double. Two passes: the first finds every row's maximum and sum of
- * exponentials, the second its divergence. A row lies in one block of a scan,
+ * in double, or, where mergekit's roundings are replayed, of terms that are
+ * rounded as it does. Two passes: the first finds every row's maximum and sum
+ *of exponentials, the second its divergence. A row lies in one block of a scan,
  * whose thread then writes its numbers, or in several, whose parts are put
  * together in the order of blocks. Sums within a tile are in lanes from the
  * row's first element there.
@@ -100,6 +101,31 @@ static inline void kl_add_exp(struct kl_row *to, const struct kl_row *row,
 	exp_sum_merge(&to->b, run_exp_sum(run->b, run->count));
 }
 
+/* The softmax of one element, x - max being known, and mergekit's floor. */
+static inline float rounded_share(double x, double sum)
+{
+	return R(R((float)(exp_negative(x) / sum)) + R((float)SOFTMAX_FLOOR));
+}
+
+/* log of a binary32 that is not negative, or NaN. */
+static inline double log_or_infinity(double x)
+{
+	double log = log_positive(x);
+
+	log = x == 0 ? (double)-INFINITY : log;
+	return x == (double)INFINITY ? x : log;
+}
+
+/* As mergekit rounds it. */
+static inline double kl_rounded_term(const struct kl_row *row, float a, float b)
+{
+	float p = rounded_share((double)b - row->b.max, row->b.sum);
+	float q = rounded_share((double)a - row->a.max, row->a.sum);
+	double log = log_or_infinity((double)R(p / q));
+
+	return (double)R(p * R((float)log));
+}
+
 static inline double kl_term(const struct kl_row *row, float a, float b)
 {
 	double p = exp_negative((double)b - row->b.max) / row->b.sum +
@@ -107,7 +133,7 @@ static inline double kl_term(const struct kl_row *row, float a, float b)
 	double q = exp_negative((double)a - row->a.max) / row->a.sum +
 		   SOFTMAX_FLOOR;
 
-	return p * log_positive(p / q);
+	return ROUNDS ? kl_rounded_term(row, a, b) : p * log_positive(p / q);
 }
 
 static inline void kl_add_terms(struct kl_row *to, const struct kl_row *row,

@@ -18,6 +18,7 @@
  * Variances are computed in double and rounded to binary32. The reduction
  * depends on select_topk, its survey, of the variances, does not.
  */
+#include "core/methods/rounded_dot.h"
 #include "core/methods/top_k.h"
 
 enum { SCE_SELECT_TOPK, SCE_INT8_MASK };
@@ -122,9 +123,7 @@ static int sce_select(const struct method_args *args, const struct scan *scan,
 		      struct sce_state *state, void *scratch)
 {
 	struct top_k *top = scratch;
-	const struct top_k_set set = { .tops = top,
-				       .count = 1,
-				       .values = variance };
+	const struct top_k_set set = { top, 1, variance };
 	int rc;
 
 	top->survey = scan_survey(scan);
@@ -177,7 +176,9 @@ static void square_add(const struct method_args *args, const struct tile *tile,
 		if (i == args->base)
 			continue;
 		selected_delta(args, tile, i, selects ? keep : NULL, delta);
-		squares[i] += lanes_dot(delta, delta, tile->count);
+		squares[i] +=
+			ROUNDS ? lanes_dot_rounded(delta, delta, tile->count)
+			       : lanes_dot(delta, delta, tile->count);
 	}
 }
 
@@ -227,7 +228,7 @@ static void coefficients(const struct method_args *args,
 	}
 	total = R(total);
 	for (size_t i = 0; i < args->inputs; i++)
-		c[i] = fabsf(total) < SCE_TOTAL_MIN
+		c[i] = fabsf(total) < R(SCE_TOTAL_MIN)
 			       ? R(1 / (float)models_of(args))
 			       : R(c[i] / total);
 }
@@ -255,6 +256,7 @@ static void fuse(const struct method_args *args, const struct sce_state *state,
 	float elected[TILE_ELEMENTS] __attribute__((aligned(64))) = { 0 };
 	float divisor[TILE_ELEMENTS] __attribute__((aligned(64))) = { 0 };
 	float c[METHOD_INPUTS_MAX];
+	float least = R(SCE_DIVISOR_MIN);
 	float *restrict out = tile->out;
 	size_t count = tile->count;
 
@@ -276,8 +278,7 @@ static void fuse(const struct method_args *args, const struct sce_state *state,
 	for (size_t k = 0; k < count; k++) {
 		float d = R(divisor[k]);
 
-		out[k] = R(R(out[k]) /
-			   (d < SCE_DIVISOR_MIN ? SCE_DIVISOR_MIN : d));
+		out[k] = R(R(out[k]) / (d < least ? least : d));
 	}
 }
 

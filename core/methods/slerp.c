@@ -125,7 +125,7 @@ static void slerp_tile(const struct method_args *args, const void *state,
 	size_t count = tile->count;
 
 	for (size_t k = 0; k < count; k++)
-		out[k] = factors.base * v0[k] + factors.other * v1[k];
+		out[k] = R(factors.base * v0[k] + factors.other * v1[k]);
 }
 
 static const struct method_option options[] = {

@@ -126,8 +126,9 @@ static inline float task_factor(double before, double after)
 {
 	float s0 = R((float)before);
 	float s1 = R((float)after);
+	float least = R(TASK_NORM_MIN);
 
-	if (s0 < TASK_NORM_MIN || s1 < TASK_NORM_MIN)
+	if (s0 < least || s1 < least)
 		return 1;
 	return (float)one_nan((double)R(s0 / s1));
 }
@@ -194,7 +195,7 @@ static inline float task_divisor(const struct method_args *args)
 		if (method_is_model(args, i))
 			div += R((float)method_value(args, TASK_WEIGHT, i));
 	div = R(div);
-	return fabsf(div) < TASK_DIVISOR_MIN ? 1 : div;
+	return fabsf(div) < R(TASK_DIVISOR_MIN) ? 1 : div;
 }
 
 /* Without election. */

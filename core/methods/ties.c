@@ -30,6 +30,20 @@ static bool is_trimmed(const struct method_args *args, size_t i)
 	return method_is_model(args, i) && density > 0 && density < 1;
 }
 
+/* mergekit 0.1.4 asserts that something is kept of every tensor. */
+static const char *check(const struct method_args *args)
+{
+	bool asserts = args->arithmetic == ARITHMETIC_MERGEKIT_014;
+
+	for (size_t i = 0; asserts && i < args->inputs; i++)
+		if (method_is_model(args, i) && task_density(args, i) < 1 &&
+		    task_density(args, i) * (double)args->elements < 1)
+			return "mergekit 0.1.4 fails where a density leaves "
+			       "not one element; use a greater density, or "
+			       "llmergefs.arithmetic: mergekit";
+	return task_check_paper(args);
+}
+
 static uint64_t kept_count(const struct method_args *args, size_t i)
 {
 	double k = task_density(args, i) * (double)args->elements;
@@ -140,7 +154,7 @@ METHOD(ties) = {
 	.options = options,
 	.options_count = ARRAY_LEN(options),
 	.unchanged = base_alone,
-	.check = task_check_paper,
+	.check = check,
 	.state_size = ties_state_size,
 	.survey = &deltas_survey,
 	.scratch_size = ties_scratch_size,

@@ -27,7 +27,8 @@ METHODS = ("linear, slerp, nuslerp, multislerp, karcher, model_stock, "
            "task_arithmetic, ties, dare_linear, dare_ties, breadcrumbs, "
            "breadcrumbs_ties, della_linear, della, sce, nearswap, ram, "
            "ramplus_tl, arcee_fusion, consensus_ta, emr, magmax, bitdelta, "
-           "cabs, metagpt, passthrough")
+           "cabs, metagpt, tsv_m, iso_c, "
+           "core_space, wudi, passthrough")
 NEEDS_WEIGHT = ("linear needs a weight for each model: give it under the "
                 "model's `parameters`, or for all under the recipe's")
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parent.parent / "clients"))
 import steady # noqa: F401
 from cases import METHODS, all_cases
 from run import compare
-from summary import table
+from summary import exact_table, table
 
 
 def main(methods):
@@ -22,8 +22,9 @@ def main(methods):
     cases = [case for case in all_cases()
              if not methods or case.method in methods]
     with tempfile.TemporaryDirectory() as folder:
-        rows, lines = compare(cases, Path(folder))
-    print("\n".join(lines), table(rows), sep="\n\n")
+        found = compare(cases, Path(folder))
+    print("\n".join(map(str, found.differences)), table(found.rows),
+          exact_table(found.exact), sep="\n\n")
 
 
 main(sys.argv[1:])

@@ -90,11 +90,11 @@ def task_cases(method, family):
                                      family.rescale),
                     "lambda": where(("self_attn", 1.3), 0.9)})
     yield "slices", dict(base_model=base, slices=[
-        {"sources": [source(base, 0, 2),
-                     source(a, 0, 2, weight=0.9, density=0.5),
+        {"sources": [source(base, 1, 3),
+                     source(a, 1, 3, weight=0.9, density=0.5),
                      source(b, 1, 3, weight=[0.5, 0.2], density=0.4)]},
-        {"sources": [source(c, 2, 3, density=0.6),
-                     source(base, 1, 2)], "parameters": {"weight": 0.8}}])
+        {"sources": [source(c, 0, 1, density=0.6),
+                     source(base, 0, 1)], "parameters": {"weight": 0.8}}])
     if method.startswith("della"):
         yield "equal magnitudes", dict(base_model="base", models=[
             entry("a", weight=0.6, density=0.5),

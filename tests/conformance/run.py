@@ -3,19 +3,26 @@
 import copy
 import shutil
 import subprocess
+from dataclasses import dataclass
 
 import torch
 import yaml
 
 import models
 import peer
-from figures import Figures
+from cases import Case
+from figures import Exactness, Figures
 from open_choices import open_choices
 from settings import Place, stored_tensor
 from support import PROGRAM, tensors
 
 DTYPES = ("float32", "bfloat16", "float16")
 ARITHMETICS = ("float32", "mergekit")
+# Where mergekit in float64, on the same numbers, gives the exact results: what
+# is not drawn at random, and whose inputs are not rounded on load.
+WITH_EXACT = ("slerp", "nuslerp", "multislerp", "karcher", "model_stock",
+              "task_arithmetic", "ties", "sce")
+EXACT_DTYPES = ("float32", "bfloat16")
 OTHER_TYPE = {"float32": "bfloat16", "bfloat16": "float32",
               "float16": "float32"}
 
@@ -60,28 +67,30 @@ def start_export(recipe, seed, arithmetic, folder):
                             stderr=subprocess.PIPE, text=True)
 
 
-def both(case, dtype, library, folder):
+def by_mergekit(case, recipe, folder):
+    return tensors(peer.mergekit(yaml.safe_dump(recipe), folder,
+                                 random_seed=case.seed, copy_tokenizer=False))
+
+
+def by_both(case, recipe, folder):
     """mergekit's tensors, and ours for each arithmetic."""
-    recipe = recipe_of(case, dtype, library)
     exports = {each: start_export(recipe, case.seed, each, folder / each)
                for each in ARITHMETICS}
     try:
-        theirs = tensors(peer.mergekit(yaml.safe_dump(recipe), folder / "peer",
-                                       random_seed=case.seed,
-                                       copy_tokenizer=False))
+        theirs = by_mergekit(case, recipe, folder / "peer")
     finally:
         said = {each: export.communicate()[1]
                 for each, export in exports.items()}
     for each, export in exports.items():
         assert export.returncode == 0, f"{case}, {each}: {said[each]}"
-    return recipe, theirs, {each: tensors(folder / each) for each in exports}
+    return theirs, {each: tensors(folder / each) for each in exports}
 
 
-def taken_part(recipe, name, result, dtype, library):
+def taken_part(recipe, name, result, library):
     """For an output tensor: the mask of what is open, and the largest number
     that took part in each element."""
     place = Place(recipe, name)
-    work = getattr(torch, dtype)
+    work = getattr(torch, recipe["dtype"])
     inputs = [(source, each, stored_tensor(
         library.tensors(source["model"]), each).to(work))
         for source, each in place.sources()]
@@ -96,40 +105,78 @@ def taken_part(recipe, name, result, dtype, library):
     return mask, largest
 
 
-def compare_case(case, dtype, library, folder):
-    """{arithmetic: Figures} of a case, and a line for each tensor that is not
-    mergekit's."""
-    folder.mkdir()
-    recipe, theirs, ours = both(case, dtype, library, folder)
-    figures = {each: Figures(cases=1) for each in ARITHMETICS}
-    lines = []
-    for each, merged in ours.items():
-        where = f"{case.method}, {dtype}, {each}, {case.name}"
-        assert {name: (x.shape, x.dtype) for name, x in merged.items()} == \
-            {name: (x.shape, x.dtype) for name, x in theirs.items()}, where
-    for name, result in theirs.items():
-        mask, largest = taken_part(recipe, name, result, dtype, library)
+def alike(ours, theirs):
+    return {name: (x.shape, x.dtype) for name, x in ours.items()} == \
+        {name: (x.shape, x.dtype) for name, x in theirs.items()}
+
+
+@dataclass
+class Difference:
+    """A tensor that is not mergekit's."""
+
+    case: Case
+    dtype: str
+    arithmetic: str
+    tensor: str
+    different: int # elements
+    elements: int
+    worst: float # ulp
+    open: int # elements that were not compared
+
+    def __str__(self):
+        return (f"{self.case.method}, {self.dtype}, {self.arithmetic}, "
+                f"{self.case.name}: {self.tensor}: {self.different} of "
+                f"{self.elements} differ, by up to {self.worst:.3g} ulp; "
+                f"{self.open} at a tie")
+
+
+class Comparison:
+    """What is found, case by case.
+
+        rows         {(method, dtype, arithmetic): Figures}
+        exact        {(method, dtype): Exactness}
+        differences  of tensors
+    """
+
+    def __init__(self, root):
+        self.root = root
+        self.library = Library(root / "models")
+        self.rows, self.exact, self.differences = {}, {}, []
+
+    def run(self, case, dtype):
+        folder = self.root / "case"
+        folder.mkdir()
+        recipe = recipe_of(case, dtype, self.library)
+        theirs, ours = by_both(case, recipe, folder)
+        parts = {name: taken_part(recipe, name, x, self.library)
+                 for name, x in theirs.items()}
         for each, merged in ours.items():
-            different, worst = figures[each].add(merged[name], result, mask,
-                                                 largest)
+            assert alike(merged, theirs), (case, dtype, each)
+            self.add(case, dtype, each, merged, theirs, parts)
+        if case.method in WITH_EXACT and dtype in EXACT_DTYPES:
+            exact = by_mergekit(case, {**recipe, "dtype": "float64",
+                                       "out_dtype": "float64"},
+                                folder / "exact")
+            row = self.exact.setdefault((case.method, dtype), Exactness())
+            for name, part in parts.items():
+                row.add(ours["float32"][name], theirs[name], exact[name],
+                        *part)
+        shutil.rmtree(folder)
+
+    def add(self, case, dtype, arithmetic, ours, theirs, parts):
+        row = self.rows.setdefault((case.method, dtype, arithmetic), Figures())
+        row.cases += 1
+        for name, result in theirs.items():
+            different, worst = row.add(ours[name], result, *parts[name])
             if different:
-                lines.append(f"{case.method}, {dtype}, {each}, {case.name}: "
-                             f"{name}: {different} of {result.numel()} "
-                             f"differ, by up to {worst:.3g} ulp")
-    shutil.rmtree(folder)
-    return figures, lines
+                self.differences.append(Difference(
+                    case, dtype, arithmetic, name, different, result.numel(),
+                    worst, int(parts[name][0].sum())))
 
 
 def compare(cases, root):
-    """{(method, dtype, arithmetic): Figures} and the lines of all cases."""
-    library = Library(root / "models")
-    rows, lines = {}, []
-    for number, case in enumerate(cases):
+    found = Comparison(root)
+    for case in cases:
         for dtype in DTYPES:
-            figures, said = compare_case(case, dtype, library,
-                                         root / f"{number}-{dtype}")
-            lines += said
-            for each, found in figures.items():
-                key = case.method, dtype, each
-                rows.setdefault(key, Figures()).merge(found)
-    return rows, lines
+            found.run(case, dtype)
+    return found

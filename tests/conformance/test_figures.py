@@ -3,7 +3,7 @@
 import torch
 
 import summary
-from figures import Figures
+from figures import Exactness, Figures, Nearness
 from open_choices import at_threshold, of_row_ranks
 from settings import Place
 
@@ -82,7 +82,7 @@ def test_a_summary_that_gets_worse_is_refused(tmp_path):
     key = ("ties", "bfloat16", "mergekit")
     kept = Figures(6, 180, 100, 150, 2.0, 1000, 900, 7)
     path = tmp_path / "summary.md"
-    path.write_text(summary.text({key: kept}, ["a note"]))
+    path.write_text(summary.text({key: kept}, {}, ["a note"]))
     assert summary.read(path) == {key: kept}
     assert not summary.difference({key: kept}, {key: kept})
     for change in (dict(exact=99), dict(near=149), dict(same=899),
@@ -93,3 +93,13 @@ def test_a_summary_that_gets_worse_is_refused(tmp_path):
     assert not summary.difference({key: better}, {key: kept})
     assert summary.difference({}, {key: kept})
     assert summary.difference({key: kept}, {})
+
+
+def test_the_exact_result_is_rounded_before_it_is_compared():
+    exact = torch.tensor([1 + 2 ** -9, 3.0], dtype=torch.float64)
+    ours = torch.tensor([1.0, 3.0]).bfloat16()
+    theirs = torch.tensor([1 + 2 ** -7, 3.0]).bfloat16()
+    row = Exactness()
+    row.add(ours, theirs, exact, torch.tensor([False, False]), ours.float())
+    assert row == Exactness(2, Nearness(2, 0.25, 0.25),
+                            Nearness(1, 0.75, 0.75))

@@ -42,6 +42,7 @@ void job_open(struct job_fixture *jf, const struct merge_method *method,
 	job->args.elements = job->elements;
 	job->args.cols = cols;
 	job->args.rows = rows;
+	job->args.rank = job->shape.rank;
 	job->args.name = job->name;
 	job->args.positions = jf->positions;
 	for (size_t i = 0; i < inputs; i++)
@@ -119,7 +120,8 @@ void job_set_all(struct job_fixture *jf, const char *option, double value)
 void job_make(struct job_fixture *jf, enum cpu_level level, struct pool *pool,
 	      void *out, void **state)
 {
-	const struct merge_method *method = jf->job.method;
+	const struct merge_method *method = method_variant(
+		jf->job.method, CPU_LEVEL_baseline, jf->job.rounding);
 	AUTO_MERGE_SCRATCH struct merge_scratch *scratch = merge_scratch_open();
 	AUTO_FREE void *made = NULL;
 	struct error err = { 0 };

@@ -6,6 +6,7 @@
 #include "core/rng.h"
 #include "tests/unit/reference_elements.h"
 #include "tests/unit/reference_field.h"
+#include "tests/unit/reference_matrices.h"
 
 static double option(const struct merge_method *method,
 		     const struct method_args *args, const char *name,
@@ -75,19 +76,66 @@ void reference_band(const float *delta, size_t n, double density, double gamma,
 	free(places);
 }
 
+/* The generator as its authors give it, from its beginning. */
+void reference_mt19937(uint32_t seed, uint64_t place, size_t count,
+		       uint32_t *numbers)
+{
+	uint32_t x[624] = { seed };
+
+	for (uint32_t k = 1; k < 624; k++)
+		x[k] = 1812433253u * (x[k - 1] ^ (x[k - 1] >> 30)) + k;
+	for (uint64_t at = 0; at < place + count; at++) {
+		size_t k = at % 624;
+		uint32_t y =
+			(x[k] & 0x80000000u) | (x[(k + 1) % 624] & 0x7fffffffu);
+
+		x[k] = x[(k + 397) % 624] ^ (y >> 1) ^
+		       (y % 2 ? 0x9908b0dfu : 0);
+		if (at < place)
+			continue;
+		y = x[k];
+		y ^= y >> 11;
+		y ^= (y << 7) & 0x9d2c5680u;
+		y ^= (y << 15) & 0xefc60000u;
+		numbers[at - place] = y ^ (y >> 18);
+	}
+}
+
+/* Those of an input's elements, which the caller frees; NULL: it has none. */
+static uint32_t *numbers_of(const struct method_args *args, size_t i)
+{
+	uint32_t *numbers;
+
+	if (!args->streams)
+		return NULL;
+	numbers = calloc(args->elements, sizeof(*numbers));
+	reference_mt19937((uint32_t)args->seed, args->streams[i],
+			  args->elements, numbers);
+	return numbers;
+}
+
+/* Whether element j is kept, with probability p. */
+static bool coin(const struct method_args *args, size_t i, size_t j,
+		 const uint32_t *numbers, float p)
+{
+	struct rng_key key;
+
+	if (numbers)
+		return (double)(numbers[j] % 0x1000000) * 0x1p-24 < (double)p;
+	key = rng_block_key(args->seed, args->positions[i], args->name,
+			    j / RNG_BLOCK);
+	return rng_draw(key, j % RNG_BLOCK) <
+	       floor((double)p * 4294967296.0 + 0.5);
+}
+
 static void draw(const struct method_args *args, size_t i, double density,
 		 float *mask)
 {
-	double p = (double)(float)density;
+	uint32_t *numbers = numbers_of(args, i);
 
-	for (size_t j = 0; j < args->elements; j++) {
-		struct rng_key key =
-			rng_block_key(args->seed, args->positions[i],
-				      args->name, j / RNG_BLOCK);
-
-		mask[j] = rng_draw(key, j % RNG_BLOCK) <
-			  floor(p * 4294967296.0 + 0.5);
-	}
+	for (size_t j = 0; j < args->elements; j++)
+		mask[j] = coin(args, i, j, numbers, (float)density);
+	free(numbers);
 }
 
 /* Twice the rank of each of a row: equals have the mean of theirs. */
@@ -136,16 +184,12 @@ static void draw_ranked(const struct merge_method *method,
 			const float *delta, float *mask)
 {
 	float *chances = calloc(args->elements, sizeof(*chances));
+	uint32_t *numbers = numbers_of(args, i);
 
 	rank_chances(method, args, i, delta, chances);
-	for (size_t j = 0; j < args->elements; j++) {
-		struct rng_key key =
-			rng_block_key(args->seed, args->positions[i],
-				      args->name, j / RNG_BLOCK);
-
-		mask[j] = rng_draw(key, j % RNG_BLOCK) <
-			  floor((double)chances[j] * 4294967296.0 + 0.5);
-	}
+	for (size_t j = 0; j < args->elements; j++)
+		mask[j] = coin(args, i, j, numbers, chances[j]);
+	free(numbers);
 	free(chances);
 }
 
@@ -489,7 +533,8 @@ void reference_make(const struct merge_method *method,
 
 	if (reference_elements(method, args, x, out) ||
 	    reference_field(method, args, x, out) ||
-	    reference_directions(method, args, x, &result))
+	    reference_directions(method, args, x, &result) ||
+	    reference_matrices(method, args, x, &result))
 		return;
 	if (!strcmp(method->name, "linear"))
 		make_linear(method, args, x, out);

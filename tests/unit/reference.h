@@ -2,7 +2,8 @@
  * The methods once more, as plainly as their papers and mergekit's documents
  * give them: whole tensors in memory, a sort where the method selects, no
  * tiles, no states. They share no code with core/methods/; only the draws of
- * masks are core/rng.h's, which has its own test.
+ * masks are core/rng.h's, which has its own test; those of a stream are made
+ * from its beginning.
  */
 #ifndef LMFS_TESTS_REFERENCE_H
 #define LMFS_TESTS_REFERENCE_H
@@ -33,6 +34,10 @@ bool reference_directions(const struct merge_method *method,
 
 /* The magnitude mask of ties: exactly max(1, trunc(density n)) ones. */
 void reference_trim(const float *delta, size_t n, double density, float *mask);
+
+/* Numbers of MT19937, every one before them made, too. */
+void reference_mt19937(uint32_t seed, uint64_t place, size_t count,
+		       uint32_t *numbers);
 
 /* That of breadcrumbs: neither the greatest nor the least magnitudes. */
 void reference_band(const float *delta, size_t n, double density, double gamma,

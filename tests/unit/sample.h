@@ -29,7 +29,7 @@ struct variant {
 	double density[INPUTS];
 };
 
-#define VARIANTS 83
+#define VARIANTS 92
 
 extern const struct variant variants[VARIANTS];
 

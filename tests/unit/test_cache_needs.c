@@ -287,6 +287,26 @@ static void test_many_threads_make_what_is_needed_once(void **state)
 	}
 }
 
+/* Without room in the cache: what nobody holds is gone, the survey, too. */
+static void test_what_is_made_lets_go_of_what_it_needed(void **state)
+{
+	static const struct cache_options no_room = { .memory_max = 0 };
+	struct cache_fixture cf;
+	struct error err;
+
+	seen_reset();
+	cache_fixture_open(&cf, 2, &no_room);
+	assert_int_equal(get(&cf, 1, &err), 0);
+	for (int i = 0; stats_of(&cf).memory_bytes > 0; i++) {
+		assert_true(i < 50000);
+		usleep(200);
+	}
+	cf.hook = fail_below;
+	assert_int_equal(get(&cf, 2, &err), -EIO);
+	assert_int_equal(stats_of(&cf).memory_bytes, 0);
+	cache_fixture_close(&cf);
+}
+
 static void spoil(struct disk_fixture *s, enum cache_class class,
 		  uint64_t number)
 {
@@ -334,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_needs_that_cannot_be_told_are_an_error),
 		cmocka_unit_test(test_given_up_while_in_need_is_not_made),
 		cmocka_unit_test(test_many_threads_make_what_is_needed_once),
+		cmocka_unit_test(test_what_is_made_lets_go_of_what_it_needed),
 		cmocka_unit_test(test_a_damaged_survey_is_made_again),
 	};
 

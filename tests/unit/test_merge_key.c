@@ -71,6 +71,15 @@ static void set_name(struct job_fixture *jf)
 	jf->job.name = jf->job.args.name = "other";
 }
 
+/* From the counter to a stream. */
+static void set_streams(struct job_fixture *jf)
+{
+	static const uint64_t streams[] = { RNG_NO_STREAM, 5, 29 };
+
+	jf->job.args.rng = RNG_MT19937;
+	jf->job.args.streams = streams;
+}
+
 static void set_shape(struct job_fixture *jf)
 {
 	jf->job.shape = (struct shape){ 2, { 6, 4 } };
@@ -151,6 +160,7 @@ static const struct {
 	{ "seed", set_seed, DARE, DARE, false },
 	{ "position", set_position, DARE, DARE, false },
 	{ "name", set_name, DARE, DARE, false },
+	{ "streams", set_streams, DARE, DARE, false },
 	{ "shape", set_shape, BOTH, BOTH, true },
 	{ "offset", set_offset, BOTH, BOTH, true },
 	{ "type of an input", set_dtype, BOTH, BOTH, true },
@@ -339,6 +349,33 @@ static void keys_stay_what_they_are(void **state)
 	job_close(&jf);
 }
 
+/* Of a stream seed and places count, and what the tensor is called does not. */
+static void streams_are_known_by_their_places(void **state)
+{
+	static const uint64_t moved[] = { RNG_NO_STREAM, 5, 30 };
+	static const uint64_t same[] = { RNG_NO_STREAM, 5, 29 };
+	struct job_fixture jf;
+	struct keys before;
+
+	open_job(&jf, "dare_ties");
+	set_streams(&jf);
+	before = keys_of(&jf.job);
+	set_name(&jf);
+	set_position(&jf);
+	jf.job.args.streams = same;
+	assert_true(hash_equal(before.tensor, keys_of(&jf.job).tensor));
+	assert_true(hash_equal(before.state, keys_of(&jf.job).state));
+	jf.job.args.streams = moved;
+	assert_false(hash_equal(before.tensor, keys_of(&jf.job).tensor));
+	assert_false(hash_equal(before.state, keys_of(&jf.job).state));
+	jf.job.args.streams = same;
+	set_seed(&jf);
+	assert_false(hash_equal(before.tensor, keys_of(&jf.job).tensor));
+	assert_false(
+		hash_equal(before.state_like, keys_of(&jf.job).state_like));
+	job_close(&jf);
+}
+
 /* A copy is its source's bytes, whatever the recipe calls it. */
 static void copies_have_keys(void **state)
 {
@@ -427,6 +464,7 @@ int main(void)
 		cmocka_unit_test(methods_with_one_survey_share_its_key),
 		cmocka_unit_test(options_change_state_keys_as_their_rows_say),
 		cmocka_unit_test(keys_stay_what_they_are),
+		cmocka_unit_test(streams_are_known_by_their_places),
 		cmocka_unit_test(copies_have_keys),
 		cmocka_unit_test(folders_may_move),
 		cmocka_unit_test(likeness_needs_no_look_into_files),

@@ -50,6 +50,11 @@ static const struct {
 	{ "cabs", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
 	{ "metagpt", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
 	  false },
+	{ "tsv_m", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
+	{ "iso_c", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
+	{ "core_space", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
+	  false },
+	{ "wudi", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT, false },
 	{ "breadcrumbs", BASE_REQUIRED, false, 0, SIZE_MAX, MISSING_PRESENT,
 	  false },
 	{ "breadcrumbs_ties", BASE_REQUIRED, false, 0, SIZE_MAX,
@@ -141,6 +146,19 @@ static const struct {
 	  256 },
 	{ "metagpt", "weight", OPTION_FLOAT, OPTION_PER_MODEL, false, false,
 	  1 },
+#define MATRIX OPTION_BOOL, OPTION_GLOBAL, false, false, NAN
+	{ "tsv_m", "lambda", LAMBDA },
+	{ "tsv_m", "matrix", MATRIX },
+	{ "iso_c", "lambda", LAMBDA },
+	{ "iso_c", "matrix", MATRIX },
+	{ "core_space", "weight", LAMBDA },
+	{ "core_space", "matrix", MATRIX },
+	{ "core_space", "rank", OPTION_INT, OPTION_GLOBAL, false, true, 16 },
+	{ "core_space", "isotropic", OPTION_BOOL, OPTION_GLOBAL, false, true,
+	  0 },
+	{ "wudi", "lambda", LAMBDA },
+	{ "wudi", "matrix", MATRIX },
+	{ "wudi", "reg", OPTION_FLOAT, OPTION_GLOBAL, false, true, 1e-5 },
 	TASK("breadcrumbs", 0, 0),
 	{ "breadcrumbs", "gamma", GAMMA },
 	TASK("breadcrumbs_ties", 0, 0),
@@ -263,6 +281,7 @@ static void rows_are_whole(void **state)
 		assert_true(!m->tile != !m->rows);
 		assert_true(!m->state_size == !m->reduce);
 		assert_true(!m->scratch_size || m->reduce);
+		assert_true(!m->flops || m->reduce);
 		assert_true(!m->rows_scratch || m->rows);
 		assert_true(!m->combine || (m->reduce && !m->survey));
 		assert_true(!m->whole_tiles || m->tile);
@@ -310,6 +329,7 @@ static void what_is_unchanged_is_said(void **state)
 		"nearswap",	   "ram",	  "ramplus_tl",
 		"consensus_ta",	   "emr",	  "magmax",
 		"bitdelta",	   "cabs",	  "metagpt",
+		"tsv_m",	   "iso_c",	  "core_space"
 	};
 	const struct merge_method *m = method_by_name("passthrough");
 	double scale[] = { NAN, 1, 0 };
@@ -328,6 +348,55 @@ static void what_is_unchanged_is_said(void **state)
 		args = args_of(values, 2, 1);
 		assert_true(m->unchanged(&args) == METHOD_CHANGED);
 	}
+}
+
+static void wudi_leaves_what_is_no_linear_layer(void **state)
+{
+	const struct merge_method *m = method_by_name("wudi");
+	size_t matrix = option_of(m, "matrix") - m->options;
+	double values[3 * METHOD_OPTIONS_MAX] = { 0 };
+	struct method_args args = args_of(values, 3, 1);
+
+	values[matrix * 3] = NAN;
+	args.rank = 2;
+	args.rows = args.cols = 10;
+	assert_true(m->unchanged(&args) == METHOD_CHANGED);
+	values[matrix * 3] = 0;
+	assert_int_equal(m->unchanged(&args), 1);
+	values[matrix * 3] = 1;
+	args.rank = 1;
+	assert_int_equal(m->unchanged(&args), 1);
+	args.rank = 3;
+	assert_int_equal(m->unchanged(&args), 1);
+}
+
+/* A vocabulary is no matrix unless it is said to be one. */
+static void matrices_have_so_many_rows(void **state)
+{
+	const struct merge_method *m = method_by_name("iso_c");
+	size_t matrix = option_of(m, "matrix") - m->options;
+	double values[2 * METHOD_OPTIONS_MAX] = { 0 };
+	struct method_args args = args_of(values, 2, 0);
+
+	values[matrix * 2] = NAN;
+	args.rank = 2;
+	args.cols = 8;
+	args.rows = 65536;
+	args.elements = args.rows * args.cols;
+	assert_int_equal(m->state_size(&args), args.elements * 4);
+	args.rows++;
+	args.elements += args.cols;
+	assert_int_equal(m->state_size(&args), 0);
+	values[matrix * 2] = 1;
+	assert_int_equal(m->state_size(&args), args.elements * 4);
+	assert_null(m->check(&args));
+	args.cols = args.rows = 32001;
+	args.elements = args.rows * args.cols;
+	assert_string_equal(m->check(&args),
+			    "eigenvectors are needed of more than 32000 rows "
+			    "and columns; set matrix: false for this tensor");
+	values[matrix * 2] = 0;
+	assert_null(m->check(&args));
 }
 
 /* One model left: karcher's only point, and multislerp's, base or not. */
@@ -505,6 +574,8 @@ int main(void)
 		cmocka_unit_test(a_lone_model_is_unchanged),
 		cmocka_unit_test(weights_that_cancel_are_refused),
 		cmocka_unit_test(emr_makes_one_task_at_most),
+		cmocka_unit_test(wudi_leaves_what_is_no_linear_layer),
+		cmocka_unit_test(matrices_have_so_many_rows),
 		cmocka_unit_test(columns_without_number_are_refused),
 		cmocka_unit_test(cabs_says_what_blocks_can_be),
 		cmocka_unit_test(states_are_only_where_needed),

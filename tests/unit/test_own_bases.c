@@ -82,7 +82,7 @@ static void for_own(void (*check)(struct sample *s, struct job_fixture *own,
 static void assert_same(const void *a, const void *b, size_t size,
 			const char *label)
 {
-	if (memcmp(a, b, size))
+	if (memcmp(a, b, size) != 0)
 		fail_msg("%s: different bytes", label);
 }
 

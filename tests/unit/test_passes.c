@@ -48,6 +48,7 @@ static const struct {
 	{ "ties", 2 },	       { "breadcrumbs", 2 }, { "breadcrumbs_ties", 2 },
 	{ "sce", 3 },	       /* the third: squares of what is selected */
 	{ "arcee_fusion", 4 }, /* two for the divergence of rows */
+	{ "tsv_m", 2 },	       { "core_space", 2 },  { "wudi", 2 },
 };
 
 static int expected_passes(const struct merge_method *method)

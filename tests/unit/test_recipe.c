@@ -13,7 +13,7 @@
 	"task_arithmetic, ties, dare_linear, dare_ties, breadcrumbs, "    \
 	"breadcrumbs_ties, della_linear, della, sce, nearswap, ram, "     \
 	"ramplus_tl, arcee_fusion, consensus_ta, emr, magmax, bitdelta, " \
-	"cabs, metagpt, passthrough"
+	"cabs, metagpt, tsv_m, iso_c, core_space, wudi, passthrough"
 
 #define NOTES_MAX 4096
 
