@@ -13,11 +13,13 @@ struct chance {
 	bool stream;   /* draws are of a stream */
 };
 
-/* Ranks count from 1 in mergekit, and great ones are not all to be told apart
- * in a bfloat16. */
+/* Ranks count from 1 in mergekit, which adds the 1 to a rank that is rounded,
+ * and takes the least off again; great ones are not all to be told apart in a
+ * bfloat16. (Never falls where the rank grows: bins are bound by their ends.)
+ */
 static inline float rank_rounded(double rank)
 {
-	return ROUNDS ? RS(RS((float)(rank + 1)) - 1) : (float)rank;
+	return ROUNDS ? RS(RS(RS((float)rank) + 1) - 1) : (float)rank;
 }
 
 /* Of an element of that rank, given as twice the rank. */

@@ -393,12 +393,13 @@ def ours(recipe, dtype, places, tmp_path, arithmetic="mergekit", **ours):
 
 
 def chances(delta, density, epsilon, work):
-    """DELLA's: ranks from 1, equal magnitudes sharing the mean of theirs."""
+    """DELLA's: ranks from 1, which is added to a rounded rank, equal magnitudes
+    sharing the mean of theirs."""
     rows = delta.abs().reshape(-1, delta.shape[-1])
     rank = torch.stack([(row[:, None] > row[None]).sum(1) +
-                        ((row[:, None] == row[None]).sum(1) + 1) / 2
-                        for row in rows]).to(work)
-    last = torch.tensor(rows.shape[1]).to(work)
+                        ((row[:, None] == row[None]).sum(1) - 1) / 2
+                        for row in rows]).to(work) + 1
+    last = torch.tensor(rows.shape[1] - 1).to(work) + 1
     q = (rank - 1) / (last - 1)
     return ((density - epsilon) + q * 2 * epsilon).reshape(delta.shape)
 

@@ -23,10 +23,6 @@ NOTES = (
     "`della_linear`, `della` in float32: only what is rescaled differs. The "
     "factor is the quotient of two float32 sums of mergekit's torch, whose last "
     "bits hang on its CPU and threads.",
-    "`della_linear`, `della` in bfloat16, in rows of more than 256 elements: "
-    "bfloat16 cannot tell their ranks apart, and of some rank mergekit makes "
-    "another number than ours; it keeps an element in some 200,000 otherwise. "
-    "Shorter rows are equal to the byte.",
     "Random methods whose `slices` take a layer twice are not among the recipes: "
     "mergekit draws for the two in no order that its documents give.",
     "`sce`: in float32, as above, by its means. In 16 bits only tensors with a "

@@ -55,18 +55,10 @@ def test_nothing_is_farther_from_mergekit_than_the_summary_says(found):
         *said, f"tensor by tensor: {LEFT}/differences.txt; {summary.RENEW}"])
 
 
-def is_long_in_della(difference):
-    """Rows of more than 256 elements, whose ranks bfloat16 cannot tell apart:
-    not promised (see the notes)."""
-    return difference.case.method.startswith("della") and \
-        difference.dtype == "bfloat16" and "down_proj" in difference.tensor
-
-
 def test_what_is_promised_to_the_byte_is_equal_to_the_byte(found):
     missed = [each for each in found.differences
               if each.arithmetic == "mergekit" and
-              each.case.method in TO_THE_BYTE[each.dtype] and
-              not is_long_in_della(each)]
+              each.case.method in TO_THE_BYTE[each.dtype]]
     assert not missed, "\n".join(map(str, missed))
 
 
