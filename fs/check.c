@@ -9,7 +9,6 @@
 #include "fs/command.h"
 #include "fs/generation.h"
 #include "fs/log.h"
-#include "fs/matrices.h"
 #include "fs/size.h"
 
 #define NAMES_SHOWN 8
@@ -77,7 +76,6 @@ static void print_text(const struct lens *lens)
 	printf("recipe   %s, method %s\n         hash %s\n", lens->recipe->path,
 	       lens->recipe->method->name, hash);
 	check_print_tensors(lens->plan);
-	matrices_print(lens->plan);
 	print_models(lens);
 	print_shards(lens->layout);
 	print_sidecars(lens->sidecars);
@@ -215,7 +213,6 @@ static void print_json(const struct options *options,
 		printf(",\n  \"hash\": \"%s\",\n  \"method\": \"%s\"", hash,
 		       lens->recipe->method->name);
 		check_write_tensors(lens->plan);
-		matrices_write(lens->plan);
 		write_models(lens);
 		write_files(lens);
 		write_dropped(lens->plan);
