@@ -18,7 +18,7 @@ struct merge_scratch {
 	struct buffer method; /* what it asks for to work on rows */
 	struct streams *streams; /* NULL before its first job with any */
 	uint64_t block_first;	 /* the element that the block begins with */
-	unsigned char *raw_of[METHOD_INPUTS_MAX];
+	void *raw_of[METHOD_INPUTS_MAX];
 	float *tile_of[METHOD_INPUTS_MAX + 1];
 };
 
@@ -169,8 +169,9 @@ static void take_tile(const struct feed *feed, uint64_t first, size_t count)
 			(first - scratch->block_first) * element_size(job, i);
 
 		assert(feed->kernels->load[dtype]);
-		feed->kernels->load[dtype](scratch->tile_of[i],
-					   scratch->raw_of[i] + skip, count);
+		feed->kernels->load[dtype](
+			scratch->tile_of[i],
+			(const char *)scratch->raw_of[i] + skip, count);
 		if (round != DTYPE_NONE && feed->kernels->round[round])
 			feed->kernels->round[round](scratch->tile_of[i], count);
 		in[i] = scratch->tile_of[i];
@@ -194,6 +195,10 @@ static int feed_block(const struct feed *feed, uint64_t first, uint64_t end,
 {
 	int rc = read_block(feed, first, end - first, err);
 
+	if (!rc && feed->take_block &&
+	    feed->take_block(feed->ctx, first, end - first,
+			     (const void *const *)feed->scratch->raw_of))
+		return 0;
 	for (uint64_t at = first, tile_end; !rc && at < end; at = tile_end) {
 		tile_end = piece_end(at, end, tile);
 		take_tile(feed, at, tile_end - at);
@@ -238,7 +243,8 @@ static bool sources_finite(const struct feed *feed, uint64_t element)
 		size_t skip = (element - feed->scratch->block_first) * size;
 		uint64_t bits = 0;
 
-		memcpy(&bits, feed->scratch->raw_of[i] + skip, size);
+		memcpy(&bits, (const char *)feed->scratch->raw_of[i] + skip,
+		       size);
 		if ((bits & mask) == mask)
 			return false;
 	}

@@ -24,6 +24,10 @@ struct feed {
 	bool rows; /* tiles are whole rows */
 	/* Called for every tile; tile->out is a buffer of tile->count. */
 	void (*take)(void *ctx, const struct tile *tile);
+	/* Called for a whole block first, as it is stored: whether it needs no
+	 * tiles any more. NULL: it does. */
+	bool (*take_block)(void *ctx, uint64_t first, size_t count,
+			   const void *const *in);
 	void *ctx;
 };
 

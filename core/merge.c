@@ -71,6 +71,34 @@ static void make_tile(void *ctx, const struct tile *tile)
 			tile->count);
 }
 
+/* Whether the method can make the job's bytes of those of the files at once. */
+static bool is_stored_alike(const struct job *job)
+{
+	if (job->dtype != DTYPE_BF16 || job->args.streams)
+		return false;
+	for (size_t i = 0; i < job->args.inputs; i++)
+		if (job->inputs[i].tensor->dtype != DTYPE_BF16 ||
+		    (job->inputs[i].round != DTYPE_NONE &&
+		     job->inputs[i].round != DTYPE_BF16))
+			return false;
+	return true;
+}
+
+static bool make_block(void *ctx, uint64_t first, size_t count,
+		       const void *const *in)
+{
+	const struct making *making = ctx;
+	uint64_t begin = first * sizeof(uint16_t);
+	struct stored run = { .count = count, .in = in };
+
+	if (count % 2 || begin < making->off ||
+	    begin + count * sizeof(uint16_t) > making->end)
+		return false;
+	run.out = making->out + (begin - making->off);
+	return making->method->stored(&making->feed->job->args, making->state,
+				      &run);
+}
+
 static int copy_bytes(const struct job *job, uint64_t off, size_t len,
 		      void *out, struct error *err)
 {
@@ -127,6 +155,8 @@ int merge_bytes(const struct job *job, enum cpu_level level, const void *state,
 		making.method =
 			method_variant(job->method, level, job->rounding);
 		feed.ctx = &making;
+		if (making.method->stored && is_stored_alike(job))
+			feed.take_block = make_block;
 		rc = make_bytes(&making, err);
 	}
 	return rc ? fail_in(err, rc, "%s", job->name) : 0;

@@ -201,6 +201,13 @@ struct tile {
 	const uint32_t *const *draws;
 };
 
+/* The same of stored elements, all of them bfloat16, at any address. */
+struct stored {
+	size_t count; /* even */
+	const void *const *in;
+	void *out;
+};
+
 /*
  * A pass over the inputs, given to reduce by the driver. scan_run() calls `add`
  * for every tile of the elements [first, first + count), on all cores:
@@ -309,6 +316,12 @@ struct merge_method {
 		     const struct tile *tile);
 	void (*rows)(const struct method_args *args, const void *state,
 		     const struct tile *rows);
+	/* What load, tile and store make of a run of bfloat16, in one pass, for
+	 * where they cost more than the method: see core/methods/words.h.
+	 * False: not with these arguments, or some result is not finite; out
+	 * means nothing. May be NULL. Never called where an input draws. */
+	bool (*stored)(const struct method_args *args, const void *state,
+		       const struct stored *run);
 	/* Bytes of tile->scratch for rows of `count` elements, which hold
 	 * nothing yet. May be NULL: none. */
 	size_t (*rows_scratch)(const struct method_args *args, size_t count);

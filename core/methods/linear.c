@@ -10,7 +10,7 @@
  * mergekit 0.1.4 had the weights in the work type, and rounded each product and
  * W, too, to it; the sums were binary32.
  */
-#include "core/methods/body.h"
+#include "core/methods/words.h"
 
 enum { LINEAR_WEIGHT, LINEAR_NORMALIZE };
 
@@ -104,6 +104,40 @@ static void linear_tile(const struct method_args *args, const void *state,
 		out[k] = R(out[k] / total);
 }
 
+/* By the total, and a weight an input. */
+static ALWAYS_INLINE float linear_sum(const float *factors, const float *x,
+				      size_t inputs)
+{
+	float sum = 0;
+
+	for (size_t i = 0; i < inputs; i++)
+		sum = fmaf(x[i], factors[1 + i], sum);
+	return sum;
+}
+
+static ALWAYS_INLINE float linear_mean(const float *factors, const float *x,
+				       size_t inputs)
+{
+	return linear_sum(factors, x, inputs) / factors[0];
+}
+
+static bool linear_stored(const struct method_args *args, const void *state,
+			  const struct stored *run)
+{
+	float factors[WORDS_FACTORS_MAX] = { 1 };
+
+	if (args->inputs > WORDS_INPUTS_MAX)
+		return false;
+	if (method_value(args, LINEAR_NORMALIZE, 0))
+		factors[0] = weight_sum(args);
+	for (size_t i = 0; i < args->inputs; i++)
+		factors[1 + i] = weight(args, i);
+	if (factors[0] == 1)
+		return words_run(factors, run, run->in, args->inputs,
+				 linear_sum);
+	return words_run(factors, run, run->in, args->inputs, linear_mean);
+}
+
 static const char *check(const struct method_args *args)
 {
 	if (method_value(args, LINEAR_NORMALIZE, 0) && weight_sum(args) == 0)
@@ -148,4 +182,5 @@ METHOD(linear) = {
 	.options_count = ARRAY_LEN(options),
 	.check = check,
 	.tile = linear_tile,
+	.stored = STORED(linear_stored),
 };

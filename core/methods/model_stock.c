@@ -12,6 +12,7 @@
  * least divisor.)
  */
 #include "core/methods/gram_spans.h"
+#include "core/methods/words.h"
 
 enum { STOCK_FILTER_WISE };
 
@@ -154,6 +155,37 @@ static void model_stock_tile(const struct method_args *args, const void *state,
 	}
 }
 
+/* By the number of models, t and 1 - t; the first input is the base. */
+static ALWAYS_INLINE float stock_element(const float *factors, const float *x,
+					 size_t inputs)
+{
+	float sum = 0;
+
+	for (size_t i = 1; i < inputs; i++)
+		sum += x[i];
+	return factors[1] * (sum / factors[0]) + factors[2] * x[0];
+}
+
+static bool model_stock_stored(const struct method_args *args,
+			       const void *state, const struct stored *run)
+{
+	const double *ratio = state;
+	const float factors[WORDS_FACTORS_MAX] = {
+		(float)gram_vectors(args),
+		(float)*ratio,
+		(float)(1 - *ratio),
+	};
+	const void *in[WORDS_INPUTS_MAX];
+
+	if (args->inputs > WORDS_INPUTS_MAX ||
+	    span_count(args, span_length(args)) != 1)
+		return false;
+	in[0] = run->in[args->base];
+	for (size_t i = 0; i < gram_vectors(args); i++)
+		in[1 + i] = run->in[gram_input(args, i)];
+	return words_run(factors, run, in, args->inputs, stock_element);
+}
+
 static const struct method_option options[] = {
 	[STOCK_FILTER_WISE] = {
 		.name = "filter_wise",
@@ -182,4 +214,5 @@ METHOD(model_stock) = {
 	.scratch_size = span_scratch_size,
 	.reduce = reduce,
 	.tile = model_stock_tile,
+	.stored = STORED(model_stock_stored),
 };

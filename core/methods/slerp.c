@@ -14,7 +14,7 @@
  * lies 29 bits below what the rounding keeps. (mergekit's binary32 norms are
  *off by up to 1e-5 on tensors of millions of elements; these are not.)
  */
-#include "core/methods/body.h"
+#include "core/methods/words.h"
 
 enum { SLERP_T };
 
@@ -113,12 +113,19 @@ static struct slerp_factors factors_of(const struct slerp_state *state,
 	};
 }
 
+/* mergekit takes t as binary32. */
+static struct slerp_factors factors_at_t(const struct method_args *args,
+					 const void *state)
+{
+	double t = (double)(float)method_value(args, SLERP_T, 0);
+
+	return factors_of(state, t);
+}
+
 static void slerp_tile(const struct method_args *args, const void *state,
 		       const struct tile *tile)
 {
-	/* mergekit takes t as binary32. */
-	double t = (double)(float)method_value(args, SLERP_T, 0);
-	struct slerp_factors factors = factors_of(state, t);
+	struct slerp_factors factors = factors_at_t(args, state);
 	const float *restrict v0 = tile->in[args->base];
 	const float *restrict v1 = tile->in[other(args)];
 	float *restrict out = tile->out;
@@ -126,6 +133,22 @@ static void slerp_tile(const struct method_args *args, const void *state,
 
 	for (size_t k = 0; k < count; k++)
 		out[k] = R(factors.base * v0[k] + factors.other * v1[k]);
+}
+
+static ALWAYS_INLINE float slerp_element(const float *factors, const float *x,
+					 size_t inputs)
+{
+	return factors[0] * x[0] + factors[1] * x[1];
+}
+
+static bool slerp_stored(const struct method_args *args, const void *state,
+			 const struct stored *run)
+{
+	struct slerp_factors by = factors_at_t(args, state);
+	const float factors[WORDS_FACTORS_MAX] = { by.base, by.other };
+	const void *in[] = { run->in[args->base], run->in[other(args)] };
+
+	return words_run(factors, run, in, 2, slerp_element);
 }
 
 static const struct method_option options[] = {
@@ -155,4 +178,5 @@ METHOD(slerp) = {
 	.state_size = state_size,
 	.reduce = reduce,
 	.tile = slerp_tile,
+	.stored = STORED(slerp_stored),
 };

@@ -6,6 +6,7 @@
  */
 #include "core/methods/one_bit.h"
 #include "core/methods/task_family.h"
+#include "core/methods/words.h"
 
 enum {
 	TASK_SPARSIFY = TASK_OPTIONS_COUNT,
@@ -44,6 +45,56 @@ static void task_arithmetic_tile(const struct method_args *args,
 	task_sum(args, state, tile, state ? sparsify : NULL);
 }
 
+/* By the divisor, lambda, and a weight for each input but the first, which is
+ * the base: task_sum() and task_finish() in one. */
+static ALWAYS_INLINE float task_words_sum(const float *factors, const float *x,
+					  size_t inputs)
+{
+	float sum = 0;
+
+	for (size_t i = 1; i < inputs; i++)
+		sum += (x[i] - x[0]) * factors[1 + i];
+	return sum;
+}
+
+static ALWAYS_INLINE float task_words(const float *factors, const float *x,
+				      size_t inputs)
+{
+	return x[0] + factors[1] * task_words_sum(factors, x, inputs);
+}
+
+static ALWAYS_INLINE float task_words_mean(const float *factors, const float *x,
+					   size_t inputs)
+{
+	float sum = task_words_sum(factors, x, inputs);
+
+	return x[0] + factors[1] * (sum / factors[0]);
+}
+
+static bool task_arithmetic_stored(const struct method_args *args,
+				   const void *state, const struct stored *run)
+{
+	const void *in[WORDS_INPUTS_MAX];
+	float factors[WORDS_FACTORS_MAX] = { 1 };
+	size_t inputs = 1;
+
+	if (state || args->origins || args->inputs > WORDS_INPUTS_MAX)
+		return false;
+	if (method_value(args, TASK_NORMALIZE, 0))
+		factors[0] = task_divisor(args);
+	factors[1] = (float)method_value(args, TASK_LAMBDA, 0);
+	in[0] = run->in[args->base];
+	for (size_t i = 0; i < args->inputs; i++) {
+		if (i == args->base)
+			continue;
+		factors[1 + inputs] = (float)method_value(args, TASK_WEIGHT, i);
+		in[inputs++] = run->in[i];
+	}
+	if (factors[0] == 1)
+		return words_run(factors, run, in, inputs, task_words);
+	return words_run(factors, run, in, inputs, task_words_mean);
+}
+
 static const struct method_option options[TASK_ARITHMETIC_OPTIONS_COUNT] = {
 	TASK_OPTION_ROWS(-INFINITY,
 			 "accepted, as in mergekit; changes nothing", 0, 0),
@@ -77,4 +128,5 @@ METHOD(task_arithmetic) = {
 	.scratch_size = one_bit_scratch_size,
 	.reduce = reduce,
 	.tile = task_arithmetic_tile,
+	.stored = STORED(task_arithmetic_stored),
 };

@@ -4,8 +4,9 @@
  *
  *	kernels ROUNDS
  *
- * One line a level, a figure of each round: the loads, the method's tile and
- * the store are those of a mount, in the same order.
+ * One line a level and a way, a figure of each round: "stored", as a mount does
+ * it, in one pass; and "tiles", the loads, the method's tile and the store, as
+ * it does for other types.
  */
 #include "tests/bench/bench.h"
 
@@ -44,9 +45,21 @@ static void make_tile(const struct merge_method *method,
 	kernels->store[DTYPE_BF16](work->out + first, work->y, TILE_ELEMENTS);
 }
 
+static void make_stored(const struct merge_method *method,
+			const struct method_args *args, struct work *work)
+{
+	const void *const in[INPUTS] = { work->in[0], work->in[1] };
+	const struct stored run = { .count = ELEMENTS,
+				    .in = in,
+				    .out = work->out };
+
+	if (!method->stored(args, NULL, &run))
+		die("%s needs tiles", method->name);
+}
+
 /* Elements a second of one round. */
-static double run_round(enum cpu_level level, const struct method_args *args,
-			struct work *work)
+static double run_round(enum cpu_level level, bool stored,
+			const struct method_args *args, struct work *work)
 {
 	const struct merge_method *method =
 		method_variant(method_by_name("linear"), level, ROUNDING_f32);
@@ -55,7 +68,10 @@ static double run_round(enum cpu_level level, const struct method_args *args,
 	uint64_t elements = 0;
 
 	do {
-		for (size_t first = 0; first < ELEMENTS; first += TILE_ELEMENTS)
+		if (stored)
+			make_stored(method, args, work);
+		for (size_t first = 0; first < ELEMENTS && !stored;
+		     first += TILE_ELEMENTS)
 			make_tile(method, kernels, args, work, first);
 		elements += ELEMENTS;
 		seconds = clock_seconds() - begin;
@@ -64,15 +80,16 @@ static double run_round(enum cpu_level level, const struct method_args *args,
 }
 
 /* Nothing where this CPU has no such level. */
-static void run_level(enum cpu_level level, uint64_t rounds,
+static void run_level(enum cpu_level level, bool stored, uint64_t rounds,
 		      const struct method_args *args, struct work *work)
 {
 	if (!cpu_level_by_name(cpu_level_name(level), &level))
 		return;
-	printf("{\"level\": \"%s\", \"elements_per_s\": [",
-	       cpu_level_name(level));
+	printf("{\"level\": \"%s\", \"way\": \"%s\", \"elements_per_s\": [",
+	       cpu_level_name(level), stored ? "stored" : "tiles");
 	for (uint64_t i = 0; i < rounds; i++)
-		printf("%s%.0f", i ? ", " : "", run_round(level, args, work));
+		printf("%s%.0f", i ? ", " : "",
+		       run_round(level, stored, args, work));
 	puts("]}");
 }
 
@@ -110,7 +127,8 @@ int main(int argc, char **argv)
 		for (size_t k = 0; k < ELEMENTS; k++)
 			work->in[i][k] = (uint16_t)(0x3c00 + 37 * k % 251);
 	for (size_t i = 0; i < CPU_LEVEL_COUNT; i++)
-		run_level((enum cpu_level)i, parse_number(argv[1]), &args,
-			  work);
+		for (int stored = 1; stored >= 0; stored--)
+			run_level((enum cpu_level)i, stored,
+				  parse_number(argv[1]), &args, work);
 	return EXIT_SUCCESS;
 }
