@@ -47,8 +47,12 @@ DEPFLAGS := -MMD -MP
 LDFLAGS += -pthread $(SANITIZE)
 LDLIBS += $(PKG_LIBS) $(OPENBLAS_LIBS) -lm
 
-# Kernels and methods are compiled once for each CPU level.
-ifeq ($(shell uname -m),x86_64)
+# Kernels and methods are compiled once for each CPU level; for the lowest alone
+# where races and parsers are looked for, which have nothing to do with it.
+ifneq ($(findstring thread,$(SAN))$(findstring fuzzer,$(SAN)),)
+LEVELS := baseline
+CPPFLAGS += -DLLMERGEFS_BASELINE
+else ifeq ($(shell uname -m),x86_64)
 LEVELS := baseline avx2 avx512
 else
 LEVELS := baseline

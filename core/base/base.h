@@ -46,7 +46,7 @@
  * The CPU levels that kernels and methods are compiled for, lowest first. One
  * translation unit a level; the level is chosen at run time (core/kernels.h).
  */
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(LLMERGEFS_BASELINE)
 #define CPU_LEVELS(X) X(baseline) X(avx2) X(avx512)
 #define CPU_HAS(feature) __builtin_cpu_supports(feature)
 #else
