@@ -18,10 +18,11 @@ MATRIX, SMALL_MATRIX = (4096, 14336), (512, 1792)
 
 def kernels(bench):
     bench.figures.begin("kernels", "linear of two bfloat16 inputs in L2, one "
-                        "core: loads, arithmetic, store")
+                        "core: loads, arithmetic, store, as stored in one pass "
+                        "(bfloat16 alone) or by tiles")
     for each in machine.tool("kernels", bench.figures.rounds):
-        bench.figures.add(f"level {each['level']}", "M elements/s",
-                          each["elements_per_s"])
+        bench.figures.add(f"level {each['level']}, {each['way']}",
+                          "M elements/s", each["elements_per_s"])
 
 
 class Peer:
