@@ -24,6 +24,8 @@
 
 #define LANES 64
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 #define METHOD_PASTE_(a, b) a##_##b
 #define METHOD_PASTE(a, b) METHOD_PASTE_(a, b)
 #define METHOD_SYMBOL(name) \

@@ -147,11 +147,16 @@ static inline void task_sparse(const struct method_args *args,
 		sparsify(args, state, tile, i, delta);
 }
 
+static inline float task_weight(const struct method_args *args, size_t i)
+{
+	return R((float)method_value(args, TASK_WEIGHT, i));
+}
+
 static inline void task_weighted(const struct method_args *args,
 				 const void *state, const struct tile *tile,
 				 task_sparsify *sparsify, size_t i, float *wd)
 {
-	float w = R((float)method_value(args, TASK_WEIGHT, i));
+	float w = task_weight(args, i);
 	size_t count = tile->count;
 
 	task_sparse(args, state, tile, sparsify, i, wd);
@@ -193,7 +198,7 @@ static inline float task_divisor(const struct method_args *args)
 
 	for (size_t i = 0; i < args->inputs; i++)
 		if (method_is_model(args, i))
-			div += R((float)method_value(args, TASK_WEIGHT, i));
+			div += task_weight(args, i);
 	div = R(div);
 	return fabsf(div) < R(TASK_DIVISOR_MIN) ? 1 : div;
 }
@@ -219,60 +224,6 @@ static inline void task_sum(const struct method_args *args, const void *state,
 		buffer[k] = divisor;
 	}
 	task_finish(args, tile, buffer);
-}
-
-/* Add what has the elected sign (1 or -1) to the sums. */
-static inline void task_agree(const float *restrict wd,
-			      const float *restrict elected, float w,
-			      const struct tile *tile, float *restrict div)
-{
-	float *restrict mixed = tile->out;
-	size_t count = tile->count;
-
-	for (size_t k = 0; k < count; k++) {
-		float agrees = wd[k] * elected[k] > 0 ? 1 : 0;
-
-		mixed[k] += wd[k] * agrees;
-		div[k] += w * agrees;
-	}
-}
-
-/* With mergekit's election. */
-static inline void task_elect_weighted(const struct method_args *args,
-				       const void *state,
-				       const struct tile *tile,
-				       task_sparsify *sparsify)
-{
-	float wd[TILE_ELEMENTS] __attribute__((aligned(64)));
-	float elected[TILE_ELEMENTS] __attribute__((aligned(64)));
-	float div[TILE_ELEMENTS] __attribute__((aligned(64)));
-	float *restrict out = tile->out;
-	size_t count = tile->count;
-
-	memset(elected, 0, sizeof(elected));
-	memset(div, 0, sizeof(div));
-	memset(out, 0, count * sizeof(*out));
-	for (size_t i = 0; i < args->inputs; i++) {
-		if (!method_is_model(args, i))
-			continue;
-		task_weighted(args, state, tile, sparsify, i, wd);
-		task_add(elected, wd, count);
-	}
-	for (size_t k = 0; k < count; k++)
-		elected[k] = R(elected[k]) >= 0 ? 1 : -1;
-	for (size_t i = 0; i < args->inputs; i++) {
-		float w = R((float)method_value(args, TASK_WEIGHT, i));
-
-		if (!method_is_model(args, i))
-			continue;
-		task_weighted(args, state, tile, sparsify, i, wd);
-		task_agree(wd, elected, w, tile, div);
-	}
-	for (size_t k = 0; k < count; k++) {
-		out[k] = R(out[k]);
-		div[k] = R(div[k]) == 0 ? 1 : R(div[k]);
-	}
-	task_finish(args, tile, div);
 }
 
 /* For merge_method.check of methods whose papers do not rescale. */

@@ -19,8 +19,6 @@
 #define WORDS_INPUTS_MAX 8
 #define WORDS_FACTORS_MAX (WORDS_INPUTS_MAX + 2)
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 /* Words in files, at any address. */
 typedef uint32_t file_word __attribute__((aligned(1), may_alias));
 
