@@ -50,7 +50,8 @@ static void for_own(void (*check)(struct sample *s, struct job_fixture *own,
 	float *other = calloc(ELEMENTS, sizeof(*other));
 	float *first = calloc(ELEMENTS, sizeof(*first));
 
-	for (size_t v = 0; v < VARIANTS + ARRAY_LEN(rescaled); v++) {
+	for (size_t v = 0; v < VARIANTS + ARRAY_LEN(rescaled);
+	     v += VARIANT_STEP) {
 		const struct variant *variant =
 			v < VARIANTS ? &variants[v] : &rescaled[v - VARIANTS];
 		struct job_fixture own;

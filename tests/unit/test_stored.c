@@ -123,7 +123,7 @@ static void bytes_are_those_of_tiles(void **state)
 {
 	struct stored_sample s;
 
-	for (size_t v = 0; v < VARIANTS; v++)
+	for (size_t v = 0; v < VARIANTS; v += VARIANT_STEP)
 		for (int data = 0;
 		     has_stored(&variants[v]) && data < DATA_COUNT; data++) {
 			open_stored(&s, &variants[v], (enum data)data);
