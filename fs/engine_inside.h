@@ -2,8 +2,8 @@
  * What an engine is inside, which its files share: engine.c (life, statistics),
  * engine_read.c (the course of a read), engine_wait.c (one that is waited for),
  * engine_piece.c (what a read is cut into), engine_make.c (what is made: bytes,
- * chunks, states), engine_warm.c (the same, beforehand), workspace.c (memory of
- * a thread).
+ * chunks, states), engine_ahead.c (states that will be needed next),
+ * engine_warm.c (all of it, beforehand), workspace.c (memory of a thread).
  */
 #ifndef LMFS_ENGINE_INSIDE_H
 #define LMFS_ENGINE_INSIDE_H
@@ -30,6 +30,7 @@ struct engine {
 	bool keeps;    /* there is a cache on disk */
 	uint64_t room; /* for large states: of the disk, else memory */
 	atomic_bool short_of_room; /* that has been said */
+	atomic_bool is_ahead;	   /* a state is being made ahead */
 	struct census *census;
 	struct pool *makers;  /* the cache's: at most one make a thread */
 	struct pool *helpers; /* of reductions; NULL: there is one thread */
@@ -120,6 +121,9 @@ int state_request(struct engine *engine, const struct lens *lens,
 int chunk_request(struct engine *engine, const struct lens *lens,
 		  const struct job *job, struct chunk chunk,
 		  struct cache_request *request, struct error *err);
+
+/* The bytes of this read are made: begin what the next ones will need. */
+void look_ahead(const struct engine_read *read);
 
 /* Make or copy a piece that is not chunked; its state is there, and is given
  * where it is large, else NULL. */

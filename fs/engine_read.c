@@ -196,6 +196,7 @@ static int fill(struct engine_read *read, unsigned char *buf, struct error *err)
 		if (rc)
 			return rc;
 	}
+	look_ahead(read);
 	return 0;
 }
 

@@ -21,6 +21,8 @@ struct lens_slot {
 	struct hash128 tensor_key;	    /* of chunks; valid where known */
 	atomic_bool key_known;
 	atomic_uint_fast64_t nonfinite; /* elements made that should not be */
+	atomic_uint_fast64_t served;	/* bytes of reads that ended in it */
+	atomic_bool was_ahead; /* its state was begun before it was needed */
 	/* When it was asked to be kept (engine_keep); 0: it was not. */
 	atomic_uint_fast64_t kept_since;
 	/* Who else makes the same tensor, or the same state; see census.h. NULL
