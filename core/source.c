@@ -167,3 +167,26 @@ int source_read(const struct source *source, void *buf, size_t len,
 	atomic_fetch_add(source->live->bytes_read, len);
 	return 0;
 }
+
+bool source_copy(const struct source *source, uint64_t off, uint64_t len,
+		 int to, uint64_t to_off)
+{
+	off_t in = (off_t)off, out = (off_t)to_off;
+	struct stat st;
+	int fd = -1;
+
+	if (source_fd(source, &fd, NULL) < 0)
+		return false;
+	for (uint64_t left = len; left > 0;) {
+		ssize_t n = copy_file_range(fd, &in, to, &out, left, 0);
+
+		if (n <= 0)
+			return false;
+		left -= (uint64_t)n;
+	}
+	/* Checked after, as for a read. */
+	if (fstat(fd, &st) < 0 || source_check(source, &st, NULL) < 0)
+		return false;
+	atomic_fetch_add(source->live->bytes_read, len);
+	return true;
+}

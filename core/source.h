@@ -58,6 +58,15 @@ int source_read(const struct source *source, void *buf, size_t len,
 		uint64_t off, struct error *err);
 
 /*
+ * Have the kernel copy len bytes at off into another file: by reference where
+ * the file systems can, else without a way through this process. False: it
+ * could not, or the source has changed, and what is there means nothing;
+ * source_read() says why, or reads it.
+ */
+bool source_copy(const struct source *source, uint64_t off, uint64_t len,
+		 int to, uint64_t to_off);
+
+/*
  * What the content is, for cache keys: the hash of its size, its first MiB (the
  * header, mostly), 16 samples of 4 KiB, and its SHA-256 name where it is a blob
  * of the Hugging Face cache, else inode and mtime. Computed at the first call

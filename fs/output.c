@@ -62,3 +62,24 @@ int output_read(struct engine *engine, const struct output_file *file,
 	memcpy(buf, file->sidecar->text + off, len);
 	return 0;
 }
+
+const struct source *output_source(const struct output_file *file, uint64_t off,
+				   uint64_t len, uint64_t *source_off)
+{
+	const struct tensor *tensor;
+	struct span span;
+
+	if (!len)
+		return NULL;
+	if (!file->shard) {
+		*source_off = off;
+		return file->sidecar->source;
+	}
+	span = layout_locate(file->shard, off);
+	if (span.kind == SPAN_HEADER || span.job->kind != JOB_COPY ||
+	    span.len < len)
+		return NULL;
+	tensor = span.job->inputs[0].tensor;
+	*source_off = tensor->off + span.off;
+	return tensor->source;
+}

@@ -29,6 +29,11 @@ int outputs_init(struct outputs *outputs, const struct lens *lens,
 		 struct error *err);
 void outputs_done(struct outputs *outputs);
 
+/* Where bytes of a file that are a source's own lie in it; NULL: not all of
+ * them are. */
+const struct source *output_source(const struct output_file *file, uint64_t off,
+				   uint64_t len, uint64_t *source_off);
+
 /* Read exactly len bytes at off, within the file. Not from a pool task. */
 int output_read(struct engine *engine, const struct output_file *file,
 		uint64_t off, size_t len, void *buf, struct error *err);

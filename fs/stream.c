@@ -73,9 +73,12 @@ static struct slot *take_chunk(struct stream *s)
 static int make_chunk(struct stream *s, const struct stream_chunk *chunk,
 		      struct error *err)
 {
-	int rc = output_read(s->engine, chunk->file, chunk->off, chunk->len,
-			     chunk->data, err);
+	int rc;
 
+	if (s->step->instead && s->step->instead(s->step->ctx, chunk))
+		return 0;
+	rc = output_read(s->engine, chunk->file, chunk->off, chunk->len,
+			 chunk->data, err);
 	if (rc == 0 && s->step->work)
 		rc = s->step->work(s->step->ctx, chunk, err);
 	return rc < 0 ? fail_in(err, rc, "%s", chunk->file->path) : 0;

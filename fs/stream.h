@@ -26,6 +26,10 @@ struct stream_chunk {
 };
 
 struct stream_step {
+	/* On any thread, before a chunk is made: whether it needs no making,
+	 * for what `work` would do is done, and its data is not looked at. May
+	 * be NULL. */
+	bool (*instead)(void *ctx, const struct stream_chunk *chunk);
 	/* On any thread, in any order; may be NULL. */
 	int (*work)(void *ctx, const struct stream_chunk *chunk,
 		    struct error *err);

@@ -148,7 +148,8 @@ static size_t assert_tensor_lines(const char *sum, const char *shard,
 	return count;
 }
 
-static void sum_is_of_the_bytes_that_export_writes(void **state)
+/* `sum` reads every byte, and so says what `export` should have written. */
+static void check_export(struct fixture *fx)
 {
 	static const char *const names[] = {
 		"README.md",
@@ -165,15 +166,13 @@ static void sum_is_of_the_bytes_that_export_writes(void **state)
 	AUTO_FREE char *sum = NULL;
 	struct options options;
 	size_t len, tensors = 0, lines = 0;
-	struct fixture fx;
 
-	merge_begin(&fx, "llmergefs: {shard_size: 1000}\n");
-	options = options_for(&fx, recipe, target);
+	options = options_for(fx, recipe, target);
 	exported = run(export_main, &options, EXIT_OK);
 	assert_non_null(strstr(exported, "/out: 8 files, 8.4 MB in "));
 	sum = run(sum_main, &options, EXIT_OK);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		AUTO_FREE char *bytes = read_out(&fx, names[i], &len);
+		AUTO_FREE char *bytes = read_out(fx, names[i], &len);
 
 		snprintf(name, sizeof(name), "file %s", names[i]);
 		assert_line(sum, hash_bytes(bytes, len), name);
@@ -185,6 +184,28 @@ static void sum_is_of_the_bytes_that_export_writes(void **state)
 	for (const char *c = sum; *c; c++)
 		lines += *c == '\n';
 	assert_int_equal(lines, ARRAY_LEN(names) + tensors + 1);
+}
+
+static void sum_is_of_the_bytes_that_export_writes(void **state)
+{
+	struct fixture fx;
+
+	merge_begin(&fx, "llmergefs: {shard_size: 1000}\n");
+	check_export(&fx);
+	fixture_close(&fx);
+}
+
+/* Chunks that no method touches go from file to file. */
+static void export_copies_what_stays_as_it_is(void **state)
+{
+	struct fixture fx;
+
+	merge_begin(&fx, "");
+	write_text(&fx, "merge.yml",
+		   "merge_method: passthrough\n"
+		   "models: [{model: a}]\n"
+		   "llmergefs: {shard_size: 1000}\n");
+	check_export(&fx);
 	fixture_close(&fx);
 }
 
@@ -526,6 +547,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sum_is_of_the_bytes_that_export_writes),
+		cmocka_unit_test(export_copies_what_stays_as_it_is),
 		cmocka_unit_test(
 			tensors_have_the_same_sum_however_they_are_made),
 		cmocka_unit_test(sum_as_json_says_the_same),

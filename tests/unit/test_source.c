@@ -214,6 +214,31 @@ static void bytes_are_read_and_counted(void **state)
 	assert_int_equal(source_set_bytes_read(fx->sources), before + 4);
 }
 
+static void bytes_are_copied_from_file_to_file(void **state)
+{
+	struct fixture *fx = *state;
+	struct source *source = fixture_source(fx, "from", "0123456789", 10);
+	uint64_t before = source_set_bytes_read(fx->sources);
+	char path[FIXTURE_PATH_MAX], buf[8];
+	int to;
+
+	fixture_write(fx, "to", "abcdefgh", 8);
+	fixture_path(fx, "to", path);
+	to = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(to >= 0);
+	assert_true(source_copy(source, 3, 4, to, 2));
+	assert_int_equal(pread(to, buf, 8, 0), 8);
+	assert_memory_equal(buf, "ab3456gh", 8);
+	assert_int_equal(source_set_bytes_read(fx->sources), before + 4);
+	/* Beyond the end; into what takes no bytes; a file that has changed. */
+	assert_false(source_copy(source, 8, 4, to, 0));
+	assert_false(source_copy(source, 0, 4, -1, 0));
+	set_mtime(fx, "from", 1000, 7);
+	assert_false(source_copy(source, 0, 4, to, 0));
+	assert_int_equal(source_set_bytes_read(fx->sources), before + 4);
+	close(to);
+}
+
 /* Opened or not yet opened: a file that changed gives no bytes. */
 static void a_truncated_file_is_refused(void **state)
 {
@@ -374,6 +399,7 @@ int main(void)
 		cmocka_unit_test(only_files_are_sources),
 		cmocka_unit_test(a_relative_path_outlives_chdir),
 		cmocka_unit_test(bytes_are_read_and_counted),
+		cmocka_unit_test(bytes_are_copied_from_file_to_file),
 		cmocka_unit_test(a_truncated_file_is_refused),
 		cmocka_unit_test(a_rewritten_file_is_refused),
 		cmocka_unit_test(a_replaced_file_is_refused_or_kept),
