@@ -3,8 +3,9 @@
  * the members that the recipe changes:
  *
  *	architectures	the donor's override_architecture
- *	dtype, torch_dtype	out_dtype, else dtype, under the keys that the
- *donor has (torch_dtype, which every loader reads, where it has none)
+ *	dtype, torch_dtype	out_dtype, else dtype, under the keys of the
+ *				donor (without any: torch_dtype, which every
+ *				loader reads)
  *	num_hidden_layers and its kin, layer_types	with `slices:`
  *	vocab_size	where a tokenizer setting cuts the vocabulary
  *

@@ -8,9 +8,9 @@
  * The first operand is a subcommand where it is the name of one, else all
  * operands belong to the first row of the table. Options may stand anywhere;
  * `--` ends them. Every long option of the engine is understood as a word of
- *-o, too (`-o cache=all,cache_mem=1G`), with '-' or '_' in its name; the words
- *of fstab that mean nothing here (rw, nosuid, nofail, x-*, ...) are dropped,
- *and all others are left in mount_options for FUSE.
+ * -o, too (`-o cache=all,cache_mem=1G`), with '-' or '_' in its name; the words
+ * of fstab that mean nothing here (rw, nosuid, nofail, x-*, ...) are dropped,
+ * and all others are left in mount_options for FUSE.
  */
 #ifndef LMFS_OPTIONS_H
 #define LMFS_OPTIONS_H

@@ -1,11 +1,12 @@
 /*
  * `llmergefs sum`: the XXH3-128 of every tensor and of every file, each byte
- *made once and written nowhere.
+ * made once and written nowhere.
  *
  *	<32 digits>  tensor <name>	its bytes, wherever they lie, by name
  *	<32 digits>  file <path>	by path
- *	<32 digits>  merge <recipe hash>	the tensor lines, as printed:
- *one number by which two people compare
+ *	<32 digits>  merge <recipe hash>	the tensor lines, as printed
+ *
+ * The last is the one number by which two people compare.
  *
  * A name with a backslash, a line feed or a carriage return is written as
  * sha256sum writes it: escaped, with a backslash before the line.

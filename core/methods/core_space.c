@@ -131,12 +131,11 @@ static int cut(struct merger *m, size_t model)
 	int rc;
 
 	matrix_gram(&m->work, m->square, m->delta);
-	rc = gemm_eigen_top(m->n, m->square, m->each, m->squares, left,
-			    m->space);
+	rc = whole_refuse(m->work.scan,
+			  gemm_eigen_top(m->n, m->square, m->each, m->squares,
+					 left, m->space));
 	if (rc)
-		return scan_refuse(m->work.scan, -rc,
-				   "LAPACK finds no eigenvectors; set matrix: "
-				   "false for this tensor");
+		return rc;
 	least = matrix_least_square(m->squares, m->each);
 	for (size_t j = 0; j < m->each; j++)
 		if (!(m->squares[j] > least))
@@ -235,20 +234,15 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 	int rc = 0;
 
 	for (size_t i = 0; i < whole_models(args) && !rc; i++) {
-		uint64_t strange = 0;
-
-		rc = whole_read(args, scan, i, m.delta.narrow, &strange);
-		if (rc == 0 && strange)
-			whole_undefined(state, m.all * (m.n + m.wide));
-		if (rc || strange)
-			return rc;
-		rc = cut(&m, i);
+		rc = whole_read(args, scan, i, m.delta.narrow);
+		if (rc == 0)
+			rc = cut(&m, i);
 	}
 	if (rc == 0 && isotropic(args))
 		rc = make_isotropic(&m, rest);
 	if (rc == 0)
 		store(&m, state);
-	return rc;
+	return whole_end(state, m.all * (m.n + m.wide), rc);
 }
 
 /* out += elements [col, col + count) of a row of the product */
@@ -273,6 +267,7 @@ static void core_space_tile(const struct method_args *args, const void *state,
 	const float *left = state;
 	size_t count = tile->count;
 	size_t cols = args->cols;
+	size_t all = rank_of_all(args);
 
 	if (!state) {
 		whole_mean(args, tile);
@@ -280,7 +275,6 @@ static void core_space_tile(const struct method_args *args, const void *state,
 	}
 	memset(out, 0, count * sizeof(*out));
 	for (size_t k = 0, part; k < count; k += part) {
-		size_t all = rank_of_all(args);
 		uint64_t row = (tile->first + k) / cols;
 		uint64_t col = (tile->first + k) % cols;
 

@@ -7,7 +7,7 @@
  * The products of two binary32 numbers are exact in double, and are summed
  * there; where mergekit's roundings are replayed those of two task vectors are
  * rounded first, as it does. A Gram matrix is symmetric, so only i <= j is
- *kept, row by row.
+ * kept, row by row.
  */
 #ifndef LMFS_METHODS_GRAM_H
 #define LMFS_METHODS_GRAM_H

@@ -60,13 +60,10 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 	double *vectors = whole_carve(&rest, n * n);
 	double *squares = whole_carve(&rest, n);
 	double *space = whole_carve(&rest, gemm_eigen_work(n));
-	uint64_t strange = 0;
-	int rc = whole_read(args, scan, WHOLE_ALL, sum, &strange);
+	int rc = whole_read(args, scan, WHOLE_ALL, sum);
 
-	if (rc == 0 && strange)
-		whole_undefined(state, args->elements);
-	if (rc || strange)
-		return rc;
+	if (rc)
+		return whole_end(state, args->elements, rc);
 	matrix_gram(&work, vectors, whole_view(args, sum));
 	rc = whole_eigen(scan, n, vectors, squares, space);
 	if (rc)

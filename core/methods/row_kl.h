@@ -6,9 +6,9 @@
  *
  * in double, or, where mergekit's roundings are replayed, of terms that are
  * rounded as it does. Two passes: the first finds every row's maximum and sum
- *of exponentials, the second its divergence. A row lies in one block of a scan,
- * whose thread then writes its numbers, or in several, whose parts are put
- * together in the order of blocks. Sums within a tile are in lanes from the
+ * of exponentials, the second its divergence. A row lies in one block of a
+ * scan, whose thread then writes its numbers, or in several, whose parts are
+ * put together in the order of blocks. Sums within a tile are in lanes from the
  * row's first element there.
  */
 #ifndef LMFS_METHODS_ROW_KL_H

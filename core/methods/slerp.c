@@ -12,7 +12,7 @@
  * The two factors are computed in double and rounded once. They come from the C
  * library's functions, whose last bit of a double varies between versions, but
  * lies 29 bits below what the rounding keeps. (mergekit's binary32 norms are
- *off by up to 1e-5 on tensors of millions of elements; these are not.)
+ * off by up to 1e-5 on tensors of millions of elements; these are not.)
  */
 #include "core/methods/words.h"
 

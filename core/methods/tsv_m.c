@@ -172,16 +172,12 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 	struct merger m = merger_on(args, scan, scratch);
 
 	for (size_t i = 0; i < whole_models(args); i++) {
-		uint64_t strange = 0;
-		int rc = whole_read(args, scan, i, m.delta.narrow, &strange);
+		int rc = whole_read(args, scan, i, m.delta.narrow);
 
-		if (rc == 0 && strange)
-			whole_undefined(state, args->elements);
-		if (rc || strange)
-			return rc;
-		rc = take_vectors(&m, leading(args));
+		if (rc == 0)
+			rc = take_vectors(&m, leading(args));
 		if (rc)
-			return rc;
+			return whole_end(state, args->elements, rc);
 	}
 	return m.kept ? join_vectors(&m, whole_view(args, state)) : 0;
 }

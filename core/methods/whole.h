@@ -10,9 +10,9 @@
  * state.
  *
  * A tensor is a matrix if it has two dimensions and at most WHOLE_ROWS_MAX
- *rows: a vocabulary's embeddings are as dear as a hundred layers, and no linear
- *map of activations. The option `matrix` decides otherwise; with a filter, for
- * single tensors.
+ * rows: a vocabulary's embeddings are as dear as a hundred layers, and no
+ * linear map of activations. The option `matrix` decides otherwise; with a
+ * filter, for single tensors.
  *
  * Numbers that are not finite would spread all over a matrix, or keep LAPACK
  * from its end: where a delta has one, M is NaN throughout.
@@ -170,11 +170,12 @@ static inline void whole_load_fold(const struct method_args *args,
 	*(uint64_t *)total += *(const uint64_t *)partial;
 }
 
-/* Read a delta, or the sum of all: 0 or -errno, and in *strange how many
- * elements are not finite. */
+/* What stands in for a state where a delta is not finite. */
+enum { WHOLE_UNDEFINED = 1 };
+
+/* Read a delta, or the sum of all: 0, WHOLE_UNDEFINED, or -errno. */
 static inline int whole_read(const struct method_args *args,
-			     const struct scan *scan, size_t model, float *to,
-			     uint64_t *strange)
+			     const struct scan *scan, size_t model, float *to)
 {
 	const struct whole_load load = { model, to };
 	const struct scan_step step = {
@@ -184,27 +185,36 @@ static inline int whole_read(const struct method_args *args,
 		.fold = whole_load_fold,
 		.ctx = &load,
 	};
+	uint64_t strange = 0;
+	int rc = scan_run(scan, 0, args->elements, &step, &strange);
 
-	return scan_run(scan, 0, args->elements, &step, strange);
+	return rc == 0 && strange ? WHOLE_UNDEFINED : rc;
 }
 
-/* The state where a delta is not finite. */
-static inline void whole_undefined(float *state, size_t floats)
+/* The end of reduce, for a state of so many floats. */
+static inline int whole_end(float *state, size_t floats, int rc)
 {
+	if (rc != WHOLE_UNDEFINED)
+		return rc;
 	for (size_t k = 0; k < floats; k++)
 		state[k] = NAN;
+	return 0;
+}
+
+/* What LAPACK answers, as reduce says it. */
+static inline int whole_refuse(const struct scan *scan, int rc)
+{
+	if (rc == 0)
+		return 0;
+	return scan_refuse(scan, -rc,
+			   "LAPACK finds no eigenvectors; set matrix: false "
+			   "for this tensor");
 }
 
 static inline int whole_eigen(const struct scan *scan, size_t n, double *a,
 			      double *values, double *work)
 {
-	int rc = gemm_eigen(n, a, values, work);
-
-	if (rc)
-		return scan_refuse(scan, -rc,
-				   "LAPACK finds no eigenvectors; set matrix: "
-				   "false for this tensor");
-	return 0;
+	return whole_refuse(scan, gemm_eigen(n, a, values, work));
 }
 
 static inline double root(double x)

@@ -12,11 +12,11 @@
  * walks towards it by 300 steps of Adam and stops on the way. As there, the
  * pseudo-inverse takes eigenvalues below columns x 2^-23 of the greatest as 0
  * (what torch.linalg.pinv does with binary32), all that is no linear layer
- *stays as it is in the base, and so does a model that is the base.
+ * stays as it is in the base, and so does a model that is the base.
  *
  * With X the t_i / |t_i| one below the other, sum_i G_i / |t_i|^2 = X' X. Where
- *X has fewer rows than columns, M = (Y + c W) (X X' + c w)^+ X is the same,
- *with Y_i = t_i t_i' / |t_i|, W_i = 1 / |t_i|, w = sum_i 1 / |t_i|^2.
+ * X has fewer rows than columns, M = (Y + c W) (X X' + c w)^+ X is the same,
+ * with Y_i = t_i t_i' / |t_i|, W_i = 1 / |t_i|, w = sum_i 1 / |t_i|^2.
  */
 #include <assert.h>
 
@@ -131,8 +131,7 @@ static void add_model(struct merger *m, struct matrix delta, struct matrix sums)
 	matrix_add_product(&m->work, sums, delta, matrix_wide(gram, n, n));
 }
 
-static int reduce_by_cols(struct merger *m, float *state, double *rest,
-			  uint64_t *strange)
+static int reduce_by_cols(struct merger *m, float *state, double *rest)
 {
 	const struct method_args *args = m->args;
 	float *delta = whole_carve_floats(&rest, args->elements);
@@ -141,16 +140,16 @@ static int reduce_by_cols(struct merger *m, float *state, double *rest,
 	int rc = 0;
 
 	memset(sums.wide, 0, args->elements * sizeof(*sums.wide));
-	for (size_t i = 0; i < whole_models(args) && !rc && !*strange; i++) {
-		rc = whole_read(args, m->work.scan, i, delta, strange);
-		if (rc == 0 && !*strange)
+	for (size_t i = 0; i < whole_models(args) && !rc; i++) {
+		rc = whole_read(args, m->work.scan, i, delta);
+		if (rc == 0)
 			add_model(m,
 				  matrix_narrow(delta, args->rows, args->cols),
 				  sums);
 	}
-	if (rc == 0 && !*strange)
+	if (rc == 0)
 		rc = invert(m);
-	if (rc || *strange)
+	if (rc)
 		return rc;
 	matrix_multiply(&m->work, matrix_narrow(state, args->rows, args->cols),
 			sums, matrix_wide(m->inner, m->n, m->n));
@@ -204,18 +203,17 @@ static void find_outer(const struct merger *m, const double *norms,
 		}
 }
 
-static int read_all(struct merger *m, float *deltas, uint64_t *strange)
+static int read_all(struct merger *m, float *deltas)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < whole_models(m->args) && !rc; i++)
 		rc = whole_read(m->args, m->work.scan, i,
-				deltas + i * m->args->elements, strange);
+				deltas + i * m->args->elements);
 	return rc;
 }
 
-static int reduce_by_rows(struct merger *m, float *state, double *rest,
-			  uint64_t *strange)
+static int reduce_by_rows(struct merger *m, float *state, double *rest)
 {
 	const struct method_args *args = m->args;
 	size_t rows = args->rows;
@@ -224,10 +222,10 @@ static int reduce_by_rows(struct merger *m, float *state, double *rest,
 	double *norms = whole_carve(&rest, whole_models(args));
 	double *outer = whole_carve(&rest, rows * n);
 	double *left = whole_carve(&rest, rows * n);
-	int rc = read_all(m, deltas, strange);
+	int rc = read_all(m, deltas);
 
 	assert(rows > 0 && n > 0);
-	if (rc || *strange)
+	if (rc)
 		return rc;
 	matrix_gram(&m->work, m->inner, matrix_narrow(deltas, n, args->cols));
 	scale_inner(m, norms);
@@ -263,15 +261,12 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 		.values = whole_carve(&rest, n),
 		.space = whole_carve(&rest, gemm_eigen_work(n)),
 	};
-	uint64_t strange = 0;
 	int rc;
 
 	memset(m.inner, 0, n * n * sizeof(*m.inner));
-	rc = by_rows(args) ? reduce_by_rows(&m, state, rest, &strange)
-			   : reduce_by_cols(&m, state, rest, &strange);
-	if (rc == 0 && strange)
-		whole_undefined(state, args->elements);
-	return rc;
+	rc = by_rows(args) ? reduce_by_rows(&m, state, rest)
+			   : reduce_by_cols(&m, state, rest);
+	return whole_end(state, args->elements, rc);
 }
 
 static const struct method_option options[] = {
