@@ -139,8 +139,35 @@ static inline size_t deltas_of(const struct method_args *args)
 	return count;
 }
 
-static inline void magnitudes_count(const float *restrict values, size_t count,
-				    struct magnitudes *magnitudes)
+/*
+ * Bins of what was counted last, each one number: the count from TALLY_SHIFT
+ * on, the excess below, so that counting an element is one addition. They are
+ * emptied into the bins proper before an excess can reach the count.
+ */
+#define TALLY_SHIFT 40
+#define TALLY_EXCESS (((uint64_t)1 << TALLY_SHIFT) - 1)
+#define TALLY_ELEMENTS_MAX (1u << (TALLY_SHIFT - MANTISSA_BITS))
+
+struct magnitudes_tally {
+	struct magnitudes all;
+	uint64_t last[MAGNITUDE_BINS];
+	uint64_t count; /* elements in `last` */
+};
+
+/* Add what was counted last. */
+static inline void tally_give(const struct magnitudes_tally *tally,
+			      struct magnitudes *sum)
+{
+	for (size_t b = 0; b < MAGNITUDE_BINS; b++) {
+		uint64_t last = tally->last[b];
+
+		sum->bins[b].count += last >> TALLY_SHIFT;
+		sum->bins[b].excess += last & TALLY_EXCESS;
+	}
+}
+
+static inline void tally_add(const float *restrict values, size_t count,
+			     struct magnitudes_tally *tally)
 {
 	uint32_t excess[TILE_ELEMENTS];
 	uint32_t bin[TILE_ELEMENTS];
@@ -159,13 +186,15 @@ static inline void magnitudes_count(const float *restrict values, size_t count,
 		excess[k] = bits & (is_fine ? FINE_MASK : OCTAVE_MASK);
 		zeros += !bits;
 	}
-	magnitudes->zeros += zeros;
-	for (size_t k = 0; k < count; k++) {
-		struct magnitude_bin *to = &magnitudes->bins[bin[k]];
-
-		to->count++;
-		to->excess += excess[k];
+	if (tally->count + count > TALLY_ELEMENTS_MAX) {
+		tally_give(tally, &tally->all);
+		memset(tally->last, 0, sizeof(tally->last));
+		tally->count = 0;
 	}
+	tally->all.zeros += zeros;
+	tally->count += count;
+	for (size_t k = 0; k < count; k++)
+		tally->last[bin[k]] += ((uint64_t)1 << TALLY_SHIFT) + excess[k];
 }
 
 static inline void magnitudes_add(const struct method_args *args,
@@ -174,25 +203,33 @@ static inline void magnitudes_add(const struct method_args *args,
 {
 	float values[TILE_ELEMENTS] __attribute__((aligned(64)));
 	const struct magnitudes_pass *pass = ctx;
-	struct magnitudes *of_slot = partial;
+	struct magnitudes_tally *of_slot = partial;
 
 	for (size_t slot = 0; slot < pass->count; slot++) {
 		pass->values(args, tile, delta_input(args, slot), values);
-		magnitudes_count(values, tile->count, &of_slot[slot]);
+		tally_add(values, tile->count, &of_slot[slot]);
 	}
 }
 
+/* The total is of magnitudes proper. */
 static inline void magnitudes_fold(const struct method_args *args,
 				   const void *ctx, void *total,
 				   const void *partial)
 {
 	const struct magnitudes_pass *pass = ctx;
-	size_t words = pass->count * sizeof(struct magnitudes);
-	const uint64_t *part = partial;
-	uint64_t *sum = total;
+	const struct magnitudes_tally *part = partial;
+	struct magnitudes *sum = total;
 
-	for (size_t w = 0; w < words / sizeof(*sum); w++)
-		sum[w] += part[w];
+	for (size_t slot = 0; slot < pass->count; slot++) {
+		const struct magnitudes *all = &part[slot].all;
+
+		sum[slot].zeros += all->zeros;
+		for (size_t b = 0; b < MAGNITUDE_BINS; b++) {
+			sum[slot].bins[b].count += all->bins[b].count;
+			sum[slot].bins[b].excess += all->bins[b].excess;
+		}
+		tally_give(&part[slot], &sum[slot]);
+	}
 }
 
 /* One pass: the magnitudes of the values of so many inputs. */
@@ -203,7 +240,7 @@ static inline int magnitudes_find(const struct method_args *args,
 {
 	const struct magnitudes_pass pass = { values, count };
 	const struct scan_step step = {
-		.partial_size = count * sizeof(struct magnitudes),
+		.partial_size = count * sizeof(struct magnitudes_tally),
 		.commutes = true,
 		.add = magnitudes_add,
 		.fold = magnitudes_fold,
