@@ -12,8 +12,8 @@ figures of two runs. build/bench/bench.json has every single figure, bench.md
 the table.
 
 The environment says the same as the options: BENCH_GB, BENCH_ROUNDS,
-BENCH_HOLD, BENCH_QUICK=1; and BENCH_FOLDER where models are kept and merges are
-written.
+BENCH_HOLD, BENCH_METHODS, BENCH_QUICK=1; and BENCH_FOLDER where models are kept
+and merges are written.
 """
 
 import argparse
@@ -53,6 +53,7 @@ class Bench:
     def __init__(self, work, figures, options):
         self.work, self.figures = work, figures
         self.quick, self.gb = options.quick, options.gb
+        self.methods = options.methods
         self.shape = models.llama_of(options.gb)
         self.base, *self.tunes = models.family(self.shape, TUNES)
         self.sources = models.files(self.tunes)
@@ -75,9 +76,14 @@ class Bench:
         self.figures.add("", unit, [], what,
                          [measure() for _ in range(self.figures.rounds)])
 
+    def wanted(self, names):
+        """Of some methods those that were asked for; all, if none was."""
+        return [name for name in names
+                if not self.methods or name in self.methods]
+
     def some(self, names):
-        """All, or for a quick look the first and the last but one."""
-        return (names[0], names[-2]) if self.quick else names
+        """Those, or for a quick look the first and the last but one."""
+        return self.wanted((names[0], names[-2]) if self.quick else names)
 
 
 def parse():
@@ -95,7 +101,11 @@ def parse():
     parser.add_argument("--hold", default=env("BENCH_HOLD"), metavar="GIB",
                         help="memory to touch beforehand; auto (the default), "
                         "or 0\n(the default of a quick look)")
+    parser.add_argument("--methods", default=env("BENCH_METHODS", ""),
+                        metavar="NAMES", help="of export and methods, with "
+                        "commas between them; all, if none is named")
     options = parser.parse_args()
+    options.methods = [name for name in options.methods.split(",") if name]
     if options.gb is None:
         options.gb = QUICK_GB if options.quick else GB
     if options.rounds is None:
@@ -104,9 +114,12 @@ def parse():
         options.hold = "0" if options.quick else "auto"
     if options.rounds < 1 or not 0.05 <= options.gb <= 64:
         parser.error("at least one round, of models from 0.05 to 64 GB")
-    unknown = [name for name in options.sections if name not in SECTIONS]
-    if unknown:
-        parser.error(f"no section {unknown[0]}: {' '.join(SECTIONS)}")
+    for what, names, known in (
+            ("section", options.sections, SECTIONS),
+            ("method", options.methods, recipes.methods())):
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            parser.error(f"no {what} {unknown[0]}: {' '.join(known)}")
     return options
 
 

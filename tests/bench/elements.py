@@ -103,7 +103,7 @@ def methods(bench):
          *(f"reduction, {each}" for each in threads), "bytes read a byte made",
          "all of it", "mergekit's merge_tensors, from memory", "ratio"])
     with Peer(bench.figures.rounds) as peer:
-        for method in recipes.methods():
+        for method in bench.wanted(recipes.methods()):
             for count in counts_of(bench, method):
                 made = recipes.recipe(method, base, tunes[:count])
                 path = recipes.write(bench.work.disk / "method.json", made)
