@@ -82,7 +82,7 @@ static ALWAYS_INLINE void elected_signs(float *restrict sum, size_t count,
 
 typedef void task_vote(const struct method_args *args, const void *state,
 		       const struct tile *tile, task_sparsify *sparsify,
-		       size_t i, float *vote);
+		       size_t i, float *made);
 
 static ALWAYS_INLINE void elect(const struct method_args *args,
 				const void *state, const struct tile *tile,
