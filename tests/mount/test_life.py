@@ -248,7 +248,7 @@ def test_a_signal_ends_what_is_finished_after_the_mount(top, point):
         reader = subprocess.Popen(
             [sys.executable, "-c", WAITING, str(mount / "model.safetensors"),
              "read", str(2 * SMALL)])
-        wait_until(lambda: mount.stats()["cache"]["making"] == 1, "making")
+        wait_until(lambda: mount.stats()["cache"]["making"] >= 1, "making")
         reader.kill()
         reader.wait()
         wait_until(lambda: subprocess.run(
@@ -271,7 +271,7 @@ def test_a_long_reduction_holds_nobody_up(top, point, how):
             [sys.executable, "-c", WAITING, file, how, str(2 * SMALL)],
             stderr=subprocess.DEVNULL)
         try:
-            wait_until(lambda: mount.stats()["cache"]["making"] == 1, "making")
+            wait_until(lambda: mount.stats()["cache"]["making"] >= 1, "making")
             waits = []
             for i in range(40):
                 begin = time.monotonic()
@@ -282,14 +282,14 @@ def test_a_long_reduction_holds_nobody_up(top, point, how):
                 waits.append(time.monotonic() - begin)
             with open(file, "rb", buffering=0) as whole:
                 assert len(os.pread(whole.fileno(), 4096, 8192)) == 4096
-            assert mount.stats()["cache"]["making"] == 1, \
+            assert mount.stats()["cache"]["making"] >= 1, \
                 "the reduction was over too soon to tell"
             assert reader.poll() is None
             # One hiccup of a busy machine is not the daemon's doing.
             assert sorted(waits)[-2] < ANSWER_SECONDS
             reader.send_signal(signal.SIGINT)
             assert reader.wait(DEADLINE) == -signal.SIGINT
-            assert mount.stats()["cache"]["making"] == 1
+            assert mount.stats()["cache"]["making"] >= 1
             assert mount.stats()["cancelled"] == (how == "map")
         finally:
             reader.kill()

@@ -134,7 +134,7 @@ def reading(mount, *argv):
     child = subprocess.Popen([*argv, str(mount / "model.safetensors")],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        wait_until(lambda: mount.stats()["cache"]["making"] == 1, "making")
+        wait_until(lambda: mount.stats()["cache"]["making"] >= 1, "making")
         yield child
     finally:
         child.kill()
@@ -170,7 +170,7 @@ def test_ctrl_c_ends_a_waiting_reader_within_a_second(slow, spot, name):
             assert child.wait(DEADLINE) == code
             assert time.monotonic() - begin < SLOW
             stats = mount.stats()
-        assert stats["cache"]["making"] == 1, "over too soon to tell"
+        assert stats["cache"]["making"] >= 1, "over too soon to tell"
         assert stats["cancelled"] == told and stats["errors"] == 0
 
 
