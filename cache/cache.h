@@ -36,6 +36,7 @@ enum cache_class {
 	CACHE_SURVEY, /* what states are made from: kept on disk as they are */
 	CACHE_STATE,  /* small and dear: kept on disk unless there is none */
 	CACHE_CHUNK,  /* large: kept on disk where the request says so */
+	CACHE_SHARD,  /* whole files, on disk only: see shelf.h */
 	CACHE_CLASSES
 };
 

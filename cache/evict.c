@@ -9,6 +9,7 @@ enum { BLOCK_BYTES = 4096, EXACT_AGES = 16, AGES_AN_OCTAVE = 8 };
 /* Where a class stands in the order in which they go. */
 static const size_t places[CACHE_CLASSES] = {
 	[CACHE_CHUNK] = 0,
+	[CACHE_SHARD] = 0,
 	[CACHE_SURVEY] = 1,
 	[CACHE_STATE] = 2,
 };
@@ -33,8 +34,7 @@ static size_t age_index(uint64_t seconds)
 /* A time to come, as after a clock was put back, is no age at all. */
 static size_t rank_of(const struct walk_file *file, uint64_t now)
 {
-	time_t mtime = file->st.st_mtime;
-	uint64_t used = mtime > 0 ? (uint64_t)mtime : 0;
+	uint64_t used = walk_used(file);
 	uint64_t age = used < now ? now - used : 0;
 
 	return places[file->class] * EVICT_AGES +

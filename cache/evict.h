@@ -1,8 +1,8 @@
 /*
  * What lies in the folder of a cache, what it weighs, and what of it goes
- * first: chunks before states, and the longest unused first. The time of last
- * use is the mtime of an object. Files that are none of the cache's are neither
- * counted nor removed.
+ * first: chunks and shards before states, and the longest unused first. The
+ * time of last use is walk_used(). Files that are none of the cache's are
+ * neither counted nor removed.
  *
  * Ages are told apart by the second up to 16 s, then by an eighth of
  * themselves, so that a folder of any size is put in order with one histogram

@@ -7,7 +7,6 @@
 #include "cache/account.h"
 #include "cache/evict.h"
 #include "cache/folder.h"
-#include "cache/object.h"
 #include "core/base/file.h"
 
 #define DIR_MODE 0700
@@ -23,13 +22,11 @@
 	"; it may be deleted.\n" \
 	"# About this file see https://bford.info/cachedir/\n"
 
-/* An object's time of use need not be exact: spare the disk. */
-enum { TOUCH_SECONDS = 300 };
-
 const char *const folder_class_dirs[CACHE_CLASSES] = {
 	[CACHE_SURVEY] = "surveys",
 	[CACHE_STATE] = "states",
 	[CACHE_CHUNK] = "chunks",
+	[CACHE_SHARD] = "shards",
 };
 
 struct folder {
@@ -45,6 +42,19 @@ void folder_name(enum cache_class class, struct hash128 key,
 	hash_hex(key, hex);
 	snprintf(name, FOLDER_NAME_MAX, "%s/%.2s/%s", folder_class_dirs[class],
 		 hex, hex);
+}
+
+void folder_object_name(const struct object *object, char name[FOLDER_NAME_MAX])
+{
+	char hex[HASH_HEX_LEN + 1];
+	size_t len;
+
+	folder_name(object->class, object->key, name);
+	if (object->class != CACHE_SHARD)
+		return;
+	hash_hex(object->sum, hex);
+	len = strlen(name);
+	snprintf(name + len, FOLDER_NAME_MAX - len, ".%s", hex);
 }
 
 static int root_check(const char *dir, int root, struct error *err)
@@ -83,6 +93,11 @@ static int root_open(const struct folder *folder, struct error *err)
 		return root;
 	rc = root_check(folder->dir, root, err);
 	return rc ? rc : TAKE_FD(root);
+}
+
+int folder_use(const struct folder *folder)
+{
+	return root_open(folder, NULL);
 }
 
 struct folder *folder_open(const char *dir, uint64_t bytes_max)
@@ -191,7 +206,8 @@ static void touch(int fd)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) == 0 && time(NULL) - st.st_mtime > TOUCH_SECONDS)
+	if (fstat(fd, &st) == 0 &&
+	    time(NULL) - st.st_mtime > FOLDER_TOUCH_SECONDS)
 		futimens(fd, NULL);
 }
 
@@ -248,7 +264,7 @@ static int stage(struct folder *folder, const struct object *object,
 		 struct staged *staged)
 {
 	struct account *account = &folder->account;
-	uint64_t bytes = object_bytes(object->size);
+	uint64_t bytes = folder_object_bytes(object);
 	int rc, lock;
 
 	staged->root = root_open(folder, NULL);
@@ -298,7 +314,7 @@ int folder_publish(struct staged *staged, const struct object *object)
 	char name[FOLDER_NAME_MAX];
 	int rc;
 
-	folder_name(object->class, object->key, name);
+	folder_object_name(object, name);
 	if (renameat(staged->root, staged->name, staged->root, name) < 0) {
 		if (errno != ENOENT)
 			return -errno;

@@ -6,6 +6,8 @@
  *	DIR/staging/<random>	being written, locked by its writer
  *	DIR/states/<2>/<key>	objects; <2> are the first two digits of the
  *	DIR/chunks/<2>/<key>	key, of which the name has all 32
+ *	DIR/shards/<2>/<key>.<sum>	files without a header of ours (see
+ *				shelf.h), whose checksum stands in the name
  *
  * It must belong to the user, and be writable by nobody else: checksums guard
  * against accidents, not against another who puts objects there. It is looked
@@ -25,19 +27,42 @@
 #define LMFS_FOLDER_H
 
 #include "cache/cache.h"
+#include "cache/object.h"
 
-enum { FOLDER_FANOUT = 256, FOLDER_NAME_MAX = 64 };
+enum { FOLDER_FANOUT = 256, FOLDER_NAME_MAX = 96 };
 
 #define FOLDER_STAGING "staging"
 
 extern const char *const folder_class_dirs[CACHE_CLASSES];
 
+/* An object's time of use need not be exact: spare the disk. */
+enum { FOLDER_TOUCH_SECONDS = 300 };
+
 struct folder;
 struct account;
 
-/* The path of an object below the folder. */
+/* The object that is asked for. */
+struct object {
+	enum cache_class class;
+	struct hash128 key;
+	size_t size;	    /* of its payload */
+	struct hash128 sum; /* CACHE_SHARD: its checksum */
+};
+
+/* Bytes of its file. */
+static inline uint64_t folder_object_bytes(const struct object *object)
+{
+	return object->class == CACHE_SHARD ? object->size
+					    : object_bytes(object->size);
+}
+
+/* The path of an object, which is no shard, below the folder. */
 void folder_name(enum cache_class class, struct hash128 key,
 		 char name[FOLDER_NAME_MAX]);
+
+/* The path of any object. */
+void folder_object_name(const struct object *object,
+			char name[FOLDER_NAME_MAX]);
 
 /* Touches nothing yet. NULL: no memory. */
 struct folder *folder_open(const char *dir, uint64_t bytes_max);
@@ -58,12 +83,11 @@ int folder_root(const struct folder *folder, struct error *err);
 /* Its lock, and what it holds; the folder's own. */
 struct account *folder_account(struct folder *folder);
 
-/* The object that is asked for. */
-struct object {
-	enum cache_class class;
-	struct hash128 key;
-	size_t size; /* of its payload */
-};
+/*
+ * A descriptor of the folder for those who use it, which the caller closes, or
+ * -errno.
+ */
+int folder_use(const struct folder *folder);
 
 /*
  * Read an object into data: 0; -ENOENT; -EBADMSG (it was a bad one, and is

@@ -6,6 +6,7 @@
 #include "cache/account.h"
 #include "cache/evict.h"
 #include "cache/object.h"
+#include "cache/shelf.h"
 #include "cache/walk.h"
 
 /* An object that is used between counting and evicting is spared once. */
@@ -13,13 +14,11 @@ enum { TRIM_TRIES = 4 };
 
 static struct inspect_object object_of(const struct walk_file *file)
 {
-	time_t mtime = file->st.st_mtime;
-
 	return (struct inspect_object){
 		.class = file->class,
 		.key = file->key,
 		.bytes = evict_charge((uint64_t)file->st.st_size),
-		.used = mtime > 0 ? (uint64_t)mtime : 0,
+		.used = walk_used(file),
 	};
 }
 
@@ -254,7 +253,9 @@ static int judge_file(struct verifying *verifying, const struct walk_file *file,
 	struct stat st;
 	int code;
 
-	verdict->code = -object_check(fd, file->key);
+	verdict->code = file->class == CACHE_SHARD
+				? -shelf_check(fd, file->sum, NULL)
+				: -object_check(fd, file->key);
 	if (is_ours(verdict->code))
 		return verdict->code;
 	if (!is_bad(verdict->code))

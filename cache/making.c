@@ -60,7 +60,9 @@ static bool is_kept(const struct cache_request *request)
 
 static struct object object_of(const struct cache_request *request)
 {
-	return (struct object){ request->class, request->key, request->size };
+	return (struct object){ .class = request->class,
+				.key = request->key,
+				.size = request->size };
 }
 
 /* Take the entry out where it did not come to be; its getters start anew. */

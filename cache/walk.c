@@ -12,7 +12,7 @@
 
 enum { STAGED_DIGITS = 16, FANOUT_DIGITS = 2 };
 
-static const enum cache_class order[CACHE_CLASSES] = { CACHE_CHUNK,
+static const enum cache_class order[CACHE_CLASSES] = { CACHE_SHARD, CACHE_CHUNK,
 						       CACHE_SURVEY,
 						       CACHE_STATE };
 
@@ -34,17 +34,32 @@ static bool digits_parse(const char *text, size_t count, uint64_t *number)
 	return true;
 }
 
+static bool hash_parse(const char *text, struct hash128 *hash)
+{
+	return digits_parse(text, HASH_HEX_LEN / 2, &hash->hi) &&
+	       digits_parse(text + HASH_HEX_LEN / 2, HASH_HEX_LEN / 2,
+			    &hash->lo);
+}
+
+bool walk_shard_name(const char *name, struct hash128 *key, struct hash128 *sum)
+{
+	return strlen(name) == WALK_SHARD_NAME_LEN && hash_parse(name, key) &&
+	       name[HASH_HEX_LEN] == '.' &&
+	       hash_parse(name + HASH_HEX_LEN + 1, sum);
+}
+
 static bool is_object(struct walk_file *file, size_t fan)
 {
 	const char *name = file->name;
-	struct hash128 key;
 
-	if (strlen(name) != HASH_HEX_LEN ||
-	    !digits_parse(name, HASH_HEX_LEN / 2, &key.hi) ||
-	    !digits_parse(name + HASH_HEX_LEN / 2, HASH_HEX_LEN / 2, &key.lo))
+	if (file->class == CACHE_SHARD) {
+		if (!walk_shard_name(name, &file->key, &file->sum))
+			return false;
+	} else if (strlen(name) != HASH_HEX_LEN ||
+		   !hash_parse(name, &file->key)) {
 		return false;
-	file->key = key;
-	return key.hi >> (64 - 4 * FANOUT_DIGITS) == fan;
+	}
+	return file->key.hi >> (64 - 4 * FANOUT_DIGITS) == fan;
 }
 
 static bool is_staged(struct walk_file *file, size_t fan)

@@ -1,7 +1,8 @@
 /*
  * Going through the folder of a cache. What is met there is told apart by its
- * name: objects (states/<2>/<key>, chunks/<2>/<key>), files being written, and
- * what is none of the cache's, which is counted and let be. No link is
+ * name: objects (states/<2>/<key>, chunks/<2>/<key>, shards/<2>/<key>.<sum>),
+ * files being written, and what is none of the cache's, which is counted and
+ * let be. No link is
  * followed: one that stands where a folder of the cache belongs is -ENOTDIR.
  *
  * Writers publish and readers remove while one walks. An object that is there
@@ -22,7 +23,24 @@ struct walk_file {
 	struct stat st;
 	enum cache_class class; /* of an object, as is */
 	struct hash128 key;	/* this */
+	struct hash128 sum;	/* and this of a shard */
 };
+
+/* When an object was used last, seconds since 1970. */
+static inline uint64_t walk_used(const struct walk_file *file)
+{
+	time_t used = file->st.st_mtime;
+
+	if (file->class == CACHE_SHARD && file->st.st_atime > used)
+		used = file->st.st_atime;
+	return used > 0 ? (uint64_t)used : 0;
+}
+
+enum { WALK_SHARD_NAME_LEN = 2 * HASH_HEX_LEN + 1 };
+
+/* What the name of a shard says; false: it is none. */
+bool walk_shard_name(const char *name, struct hash128 *key,
+		     struct hash128 *sum);
 
 struct walk {
 	void (*visit)(void *ctx, const struct walk_file *file);
@@ -31,8 +49,9 @@ struct walk {
 };
 
 /*
- * Visit the objects below `root`, chunks before states; the files that are
- * being written, or were: 0 or -errno. A folder that is missing has no files.
+ * Visit the objects below `root`, shards and chunks before states; the files
+ * that are being written, or were: 0 or -errno. A folder that is missing has no
+ * files.
  */
 int walk_objects(struct walk *walk, int root);
 int walk_staging(struct walk *walk, int root);

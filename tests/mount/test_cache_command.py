@@ -76,8 +76,9 @@ def test_ls_tells_what_the_files_are(cache):
     assert lines[2].startswith("surveys ")
     assert re.match(r"states +\d+ +\S+ \w+  \d{4}-\d\d-\d\d \d\d:\d\d  ",
                     lines[3])
-    assert re.match(rf"total +{len(names)} ", lines[5])
-    assert "left by killed writers" in lines[6] and "1 file, " in lines[6]
+    assert lines[5].startswith("shards ")
+    assert re.match(rf"total +{len(names)} ", lines[6])
+    assert "left by killed writers" in lines[7] and "1 file, " in lines[7]
 
 
 @pytest.mark.parametrize("action", ["ls", "verify", "clear", "gc"])

@@ -34,7 +34,9 @@ void folder_fixture_close(struct folder_fixture *s)
 
 struct object item_of(enum cache_class class, uint64_t number)
 {
-	return (struct object){ class, key_of(number), ITEM };
+	return (struct object){ .class = class,
+				.key = key_of(number),
+				.size = ITEM };
 }
 
 int item_write(const struct object *object, const struct staged *staged)
