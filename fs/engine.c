@@ -20,7 +20,7 @@ static struct pool *open_pool(size_t threads, struct report *report)
 	return pool;
 }
 
-static bool open_pools(struct engine *engine, size_t threads,
+static bool open_pools(struct engine *engine, size_t threads, bool keeps_shards,
 		       struct report *report)
 {
 	engine->makers = open_pool(threads, report);
@@ -29,6 +29,16 @@ static bool open_pools(struct engine *engine, size_t threads,
 	engine->readers = open_pool(max_u64(threads, READERS_MIN), report);
 	if (!engine->readers)
 		return false;
+	if (engine->shelf) {
+		engine->checker = open_pool(1, report);
+		if (!engine->checker)
+			return false;
+	}
+	if (engine->shelf && keeps_shards) {
+		engine->keeper = open_pool(1, report);
+		if (!engine->keeper)
+			return false;
+	}
 	if (threads > 1) {
 		engine->helpers = open_pool(threads - 1, report);
 		if (!engine->helpers)
@@ -74,12 +84,15 @@ struct engine *engine_open(const struct engine_options *options,
 	engine->cache_kind = options->cache;
 	engine->keeps =
 		options->cache != ENGINE_CACHE_OFF && options->cache_dir;
+	if (engine->keeps)
+		engine->shelf =
+			shelf_open(options->cache_dir, options->cache_disk);
 	engine->room = engine->keeps ? options->cache_disk : options->cache_mem;
 	pthread_mutex_init(&engine->cancel, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	pthread_cond_init(&engine->quiet, NULL);
 	pthread_mutex_init(&engine->turn, NULL);
-	if (open_pools(engine, threads, report) &&
+	if (open_pools(engine, threads, options->cache_shards, report) &&
 	    open_parts(engine, options, report))
 		return engine;
 	engine_close(engine);
@@ -90,12 +103,16 @@ void engine_close(struct engine *engine)
 {
 	if (!engine)
 		return;
+	engine_stop_shards(engine);
+	pool_close(engine->keeper);
+	pool_close(engine->checker);
 	pool_close(engine->readers);
 	if (engine->cache)
 		cache_put(engine->cache, engine->large);
 	cache_close(engine->cache);
 	pool_close(engine->makers);
 	pool_close(engine->helpers);
+	shelf_close(engine->shelf);
 	workspaces_close(engine->workspaces);
 	census_close(engine->census);
 	free(engine->methods);
@@ -196,6 +213,7 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
 		.bytes_copied = c->bytes_copied,
 		.bytes_merged = c->bytes_merged,
 		.bytes_chunks = c->bytes_chunks,
+		.bytes_shards = c->bytes_shards,
 		.parked = c->parked,
 		.cancelled = c->cancelled,
 		.errors = c->errors,
@@ -203,6 +221,8 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
 		.reductions = c->reductions,
 		.surveys = c->surveys,
 		.chunks = c->chunks,
+		.shards_kept = c->shards_kept,
+		.shards_bad = c->shards_bad,
 		.merge_seconds = all.merge_seconds,
 		.reduce_seconds = all.reduce_seconds,
 		.reading = c->reading,

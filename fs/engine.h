@@ -47,15 +47,18 @@ struct engine_options {
 	const char *cache_dir; /* NULL: nothing is kept on disk */
 	size_t cache_mem;      /* bytes */
 	uint64_t cache_disk;   /* bytes */
+	bool cache_shards;     /* finished files are kept there, too */
 };
 
 struct engine_stats {
 	uint64_t reads, bytes_served;	     /* answered, and their bytes */
 	uint64_t bytes_copied, bytes_merged; /* for the reader, on the spot */
 	uint64_t bytes_chunks;		     /* served from chunks */
+	uint64_t bytes_shards;		     /* and from finished files */
 	uint64_t parked, cancelled, errors;  /* reads */
 	uint64_t nonfinite; /* elements made so from finite inputs */
 	uint64_t reductions, surveys, chunks; /* made */
+	uint64_t shards_kept, shards_bad;     /* finished files */
 	double merge_seconds;		      /* summed over threads */
 	double reduce_seconds; /* from begin to end of each, summed */
 	uint64_t reading;      /* reads that are not answered, now */
@@ -97,7 +100,8 @@ struct engine_read {
 	const struct lens *lens;
 	const struct layout_file *file;
 	uint64_t off;
-	size_t len; /* at most ENGINE_READ_MAX, within the file */
+	size_t len;	 /* at most ENGINE_READ_MAX, within the file */
+	bool beforehand; /* nobody reads it: it is not counted as a read */
 	/*
 	 * Called once where engine_read() answers ENGINE_PARKED, on a thread of
 	 * the engine's, maybe before engine_read() has returned: `data` are the
@@ -183,6 +187,60 @@ bool engine_yield(struct engine *engine, const struct lens *lens);
  */
 bool engine_take_turn(struct engine *engine);
 void engine_end_turn(struct engine *engine);
+
+/*
+ * Finished files of the layout in the cache's folder (cache/shelf.h), which
+ * only an engine with cache_shards writes, and all use. One is read through,
+ * against its checksum, before its first use by a mount.
+ */
+struct engine_opening {
+	const struct lens *lens;
+	const struct layout_file *file;
+	/* Where engine_open_shard() answers ENGINE_PARKED: once, on a thread of
+	 * the engine's, with what it would have answered. */
+	void (*done)(struct engine_opening *opening, int fd);
+	/* The engine's own. */
+	struct engine *engine;
+	struct task task;
+};
+
+/* Look for a kept file: 0, and *fd is its descriptor, which the caller closes,
+ * or -1 where there is none; or ENGINE_PARKED. */
+int engine_open_shard(struct engine *engine, struct engine_opening *opening,
+		      int *fd);
+
+/* As engine_read(), out of the kept file. False: that cannot be read. */
+bool engine_read_shard(struct engine *engine, const struct lens *lens, int fd,
+		       uint64_t off, size_t len, void *buf);
+
+/* A reader has closed the file, or a part of it was read: what was mostly read
+ * is kept, in the background, by an engine that keeps files. */
+void engine_shard_read(const struct lens *lens, const struct layout_file *file,
+		       size_t len);
+void engine_shard_closed(struct engine *engine, const struct lens *lens,
+			 const struct layout_file *file);
+
+/* Whether warming keeps finished files, instead of their tensors. */
+bool engine_keeps_shards(const struct engine *engine);
+
+/* Before each piece of a file that is made, `next` is told how many bytes are
+ * done; false ends it. */
+struct keep_step {
+	bool (*next)(void *ctx, uint64_t done);
+	void *ctx;
+};
+
+/*
+ * Make a file and keep it, unless it is there: 0, -ECANCELED where the step has
+ * ended it, or a failure. The lens is held, or cannot go otherwise; not from a
+ * thread of the engine's.
+ */
+int engine_keep_shard(struct engine *engine, const struct lens *lens,
+		      const struct layout_file *file,
+		      const struct keep_step *step, struct error *err);
+
+/* Nothing is checked or kept any more; what is parked is answered. */
+void engine_stop_shards(struct engine *engine);
 
 /* The lens cannot go (engine_forget waits) between the two. */
 void lens_hold(struct engine *engine, const struct lens *lens);

@@ -3,13 +3,15 @@
  * engine_read.c (the course of a read), engine_wait.c (one that is waited for),
  * engine_piece.c (what a read is cut into), engine_make.c (what is made: bytes,
  * chunks, states), engine_ahead.c (states that will be needed next),
- * engine_warm.c (all of it, beforehand), workspace.c (memory of a thread).
+ * engine_warm.c (all of it, beforehand), engine_shards.c (finished files),
+ * engine_keep.c (the same, made), workspace.c (memory of a thread).
  */
 #ifndef LMFS_ENGINE_INSIDE_H
 #define LMFS_ENGINE_INSIDE_H
 
 #include <pthread.h>
 
+#include "cache/shelf.h"
 #include "fs/engine.h"
 #include "fs/workspace.h"
 
@@ -17,6 +19,7 @@ struct engine_counters {
 	atomic_uint_fast64_t reads, bytes_served, bytes_copied, bytes_merged;
 	atomic_uint_fast64_t bytes_chunks, parked, cancelled, errors, nonfinite;
 	atomic_uint_fast64_t reductions, chunks, surveys;
+	atomic_uint_fast64_t bytes_shards, shards_kept, shards_bad;
 	atomic_uint_fast64_t reading; /* now */
 };
 
@@ -37,6 +40,10 @@ struct engine {
 	struct pool *readers; /* finish parked reads, never behind a make */
 	struct cache *cache;
 	struct workspaces *workspaces;
+	struct shelf *shelf;  /* finished files; NULL: there is no disk */
+	struct pool *checker; /* reads them through, one at a time */
+	struct pool *keeper;  /* writes what was read; NULL: nothing is kept */
+	atomic_bool closing;  /* nothing is kept or checked any more */
 	struct engine_counters counters;
 	struct method_counters *methods; /* as method_at(), then all others */
 	pthread_mutex_t cancel; /* read->cancelled; goes before `lock` */
@@ -121,6 +128,40 @@ int state_request(struct engine *engine, const struct lens *lens,
 int chunk_request(struct engine *engine, const struct lens *lens,
 		  const struct job *job, struct chunk chunk,
 		  struct cache_request *request, struct error *err);
+
+/* The key of a tensor, worked out once; may read sources. */
+int job_tensor_key(struct engine *engine, const struct lens *lens,
+		   const struct job *job, struct hash128 *key,
+		   struct error *err);
+
+/* A read of any length of this lens, file and range, waited for. */
+int read_wait(struct engine *engine, const struct engine_read *what, void *buf,
+	      struct error *err);
+
+/* One more read that is not answered, or one less. */
+static inline void count_reading(const struct engine_read *read, bool more)
+{
+	if (read->beforehand)
+		return;
+	if (more)
+		count(&read->engine->counters.reading, 1);
+	else
+		count_down(&read->engine->counters.reading);
+}
+
+/* The key of a file of the layout, worked out once; may read sources. */
+int shard_key(struct engine *engine, const struct lens *lens,
+	      const struct layout_file *file, struct hash128 *key,
+	      struct error *err);
+
+/* The kept file, sound, or -1. May read sources, and all of the file. */
+int shard_find(struct engine *engine, const struct lens *lens,
+	       const struct layout_file *file);
+
+/* What was read, or written, of a file that was so before, and still is, is
+ * sound. */
+void shard_note_sound(struct engine *engine, struct lens_shard *shard, int fd,
+		      const struct stat *before);
 
 /* The bytes of this read are made: begin what the next ones will need. */
 void look_ahead(const struct engine_read *read);

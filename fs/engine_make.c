@@ -272,11 +272,10 @@ int state_request(struct engine *engine, const struct lens *lens,
 	return rc ? rc : fill_request(engine, lens, job, request, err);
 }
 
-/* The key of the tensor, worked out once. Two threads may both do so, to the
- * same value. */
-static int tensor_key(struct engine *engine, const struct lens *lens,
-		      const struct job *job, struct hash128 *key,
-		      struct error *err)
+/* Two threads may both do so, to the same value. */
+int job_tensor_key(struct engine *engine, const struct lens *lens,
+		   const struct job *job, struct hash128 *key,
+		   struct error *err)
 {
 	struct lens_slot *slot = lens_slot(lens, job);
 	int rc;
@@ -313,7 +312,7 @@ int chunk_request(struct engine *engine, const struct lens *lens,
 		.size = chunk.size,
 		.make = make_chunk,
 	};
-	rc = tensor_key(engine, lens, job, &key, err);
+	rc = job_tensor_key(engine, lens, job, &key, err);
 	if (rc)
 		return rc;
 	hash_hex(key, hex);

@@ -207,7 +207,9 @@ static int end_read(struct engine_read *read, int rc, const struct error *err)
 	struct engine_counters *counters = &read->engine->counters;
 
 	drop_references(read);
-	count_down(&counters->reading);
+	count_reading(read, false);
+	if (rc == 0 && read->beforehand)
+		return 0;
 	if (rc == 0) {
 		count(&counters->reads, 1);
 		count(&counters->bytes_served, read->len);
@@ -312,8 +314,8 @@ int engine_read(struct engine *engine, struct engine_read *read, void *buf,
 	struct error own = { 0 };
 	int rc = 0;
 
-	count(&engine->counters.reading, 1);
 	read->engine = engine;
+	count_reading(read, true);
 	read->began = census_now(engine->census);
 	read->waiter.done = woken;
 	read->task.run = continue_read;
@@ -338,7 +340,7 @@ bool engine_cancel(struct engine *engine, struct engine_read *read)
 	if (!taken)
 		return false;
 	drop_references(read);
-	count_down(&engine->counters.reading);
+	count_reading(read, false);
 	count(&engine->counters.cancelled, 1);
 	lens_release(engine, read->lens);
 	return true;

@@ -60,25 +60,29 @@ static int read_part(struct engine *engine, const struct engine_read *what,
 	return rc;
 }
 
+int read_wait(struct engine *engine, const struct engine_read *what, void *buf,
+	      struct error *err)
+{
+	struct engine_read part = *what;
+	unsigned char *out = buf;
+	int rc = 0;
+
+	part.done = wake;
+	for (size_t at = 0; rc == 0 && at < what->len; at += part.len) {
+		part.off = what->off + at;
+		part.len = min_u64(what->len - at, ENGINE_READ_MAX);
+		rc = read_part(engine, &part, out + at, err);
+	}
+	return rc;
+}
+
 int engine_read_wait(struct engine *engine, const struct lens *lens,
 		     const struct layout_file *file, uint64_t off, size_t len,
 		     void *buf, struct error *err)
 {
-	struct engine_read part = {
-		.lens = lens,
-		.file = file,
-		.done = wake,
+	const struct engine_read what = {
+		.lens = lens, .file = file, .off = off, .len = len
 	};
-	unsigned char *out = buf;
 
-	for (size_t at = 0; at < len; at += part.len) {
-		int rc;
-
-		part.off = off + at;
-		part.len = min_u64(len - at, ENGINE_READ_MAX);
-		rc = read_part(engine, &part, out + at, err);
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return read_wait(engine, &what, buf, err);
 }

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "core/base/file.h"
+#include "fs/passthrough.h"
 
 #define STATM "/proc/self/statm"
 
@@ -186,6 +187,9 @@ static void take_numbers(const struct live *live, struct figures *figures)
 		figures->files_open = access_files(live->access);
 		figures->processes = access_processes(live->access);
 	}
+	if (live->passthrough)
+		figures->passthrough_opens =
+			passthrough_count(live->passthrough);
 	if (live->budgets) {
 		figures->memory_max = live->budgets->cache_mem;
 		if (live->budgets->cache_dir)

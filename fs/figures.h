@@ -54,6 +54,7 @@ struct figures {
 	uint64_t bytes_computed; /* by all methods */
 	uint64_t source_bytes_read;
 	uint64_t files_open, processes; /* of those who read */
+	uint64_t passthrough_opens;
 	uint64_t resident_bytes;
 	uint64_t memory_max, disk_max; /* of the cache; 0: not known */
 	uint64_t retired;	       /* generations */

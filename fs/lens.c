@@ -53,8 +53,9 @@ static int open_parts(struct lens *lens, struct report *report)
 	if (!lens->sidecars)
 		return report_result(report);
 	lens->slots = calloc(lens->plan->count + 1, sizeof(*lens->slots));
+	lens->shards = calloc(lens->layout->count + 1, sizeof(*lens->shards));
 	lens->live = calloc(1, sizeof(*lens->live));
-	if (!lens->slots || !lens->live)
+	if (!lens->slots || !lens->shards || !lens->live)
 		return -ENOMEM;
 	lens->mtime = newest(lens);
 	return 0;
@@ -109,6 +110,7 @@ void lens_close(struct lens *lens)
 	if (!lens)
 		return;
 	free(lens->live);
+	free(lens->shards);
 	free(lens->slots);
 	sidecars_close(lens->sidecars);
 	layout_close(lens->layout);
@@ -123,4 +125,12 @@ struct lens_slot *lens_slot(const struct lens *lens, const struct job *job)
 	assert(job >= lens->plan->jobs &&
 	       job < lens->plan->jobs + lens->plan->count);
 	return &lens->slots[job - lens->plan->jobs];
+}
+
+struct lens_shard *lens_shard(const struct lens *lens,
+			      const struct layout_file *file)
+{
+	assert(file >= lens->layout->files &&
+	       file < lens->layout->files + lens->layout->count);
+	return &lens->shards[file - lens->layout->files];
 }

@@ -12,6 +12,7 @@
 
 #include "cache/cache.h"
 #include "core/sidecar.h"
+#include "core/stamp.h"
 
 struct likeness;
 
@@ -30,6 +31,16 @@ struct lens_slot {
 	struct likeness *tensor_like, *state_like;
 };
 
+/* What is known of a file of the layout; under the engine's lock, but for what
+ * is atomic. See engine_shards.c. */
+struct lens_shard {
+	bool key_known;
+	struct hash128 key;
+	struct stamp sound; /* of the kept file that was read through */
+	bool keeping;	    /* somebody writes, or wrote, it */
+	atomic_uint_fast64_t served; /* bytes, of reads */
+};
+
 /* What changes in a lens while it is read. */
 struct lens_live {
 	size_t busy; /* makers, reads that wait; under the engine's lock */
@@ -43,8 +54,9 @@ struct lens {
 	struct plan *plan;
 	struct layout *layout;
 	struct sidecars *sidecars;
-	struct lens_slot *slots; /* one a job of the plan, same order */
-	struct timespec mtime;	 /* newest of recipe and sources */
+	struct lens_slot *slots;   /* one a job of the plan, same order */
+	struct lens_shard *shards; /* one a file of the layout, same order */
+	struct timespec mtime;	   /* newest of recipe and sources */
 	struct lens_live *live;
 };
 
@@ -66,6 +78,9 @@ void lens_close(struct lens *lens);
 
 /* The slot of a job of the lens's plan. */
 struct lens_slot *lens_slot(const struct lens *lens, const struct job *job);
+
+struct lens_shard *lens_shard(const struct lens *lens,
+			      const struct layout_file *file);
 
 /* The resolved recipe (every tensor's method, values and inputs compressed by
  * equality) and the plan, as JSON: .llmergefs/recipe.json and plan.json. The

@@ -18,10 +18,13 @@
 #include "fs/catalog.h"
 
 /* What the files at the root are made from; it lives as long as the tree. */
+struct passthrough;
+
 struct live {
 	struct engine *engine;
 	struct catalog *catalog;
-	struct access *access; /* may be NULL */
+	struct access *access;		       /* may be NULL */
+	const struct passthrough *passthrough; /* may be NULL */
 	const char *mountpoint;
 	double since; /* of clock_seconds(): when it was mounted */
 	const struct engine_options *budgets; /* NULL: they are not told */

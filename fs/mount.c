@@ -18,6 +18,7 @@
 #include "fs/log.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
+#include "fs/passthrough.h"
 #include "fs/unmount.h"
 
 #define THREADS_MIN 4u
@@ -87,22 +88,6 @@ static int add_name(const struct session *session, struct fuse_args *args)
 
 /* --- the child: serving ------------------------------------------------- */
 
-static int fail_mount(const char *mountpoint)
-{
-	const char *why = "FUSE refused the mount; its own words are above";
-
-	if (access("/dev/fuse", F_OK) != 0)
-		why = "there is no /dev/fuse; load the module (modprobe fuse), "
-		      "or give the container the device (docker run --device "
-		      "/dev/fuse --cap-add SYS_ADMIN)";
-	else if (access("/dev/fuse", R_OK | W_OK) != 0)
-		why = "/dev/fuse cannot be opened; give the container the "
-		      "device (docker run --device /dev/fuse --cap-add "
-		      "SYS_ADMIN)";
-	log_line(LOG_ERROR, "cannot mount on %s: %s", mountpoint, why);
-	return EXIT_MOUNT;
-}
-
 static int open_fuse(struct session *session)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
@@ -117,8 +102,12 @@ static int open_fuse(struct session *session)
 				 : "");
 		return EXIT_USAGE;
 	}
-	if (fuse_session_mount(session->fuse, session->mountpoint) != 0)
-		return fail_mount(session->mountpoint);
+	if (fuse_session_mount(session->fuse, session->mountpoint) != 0) {
+		log_line(LOG_ERROR, "cannot mount on %s: %s",
+			 session->mountpoint, mountpoint_refusal());
+		return EXIT_MOUNT;
+	}
+	passthrough_attach(session->mount.passthrough, session->fuse);
 	return EXIT_OK;
 }
 
@@ -203,6 +192,8 @@ static int serve_mounted(struct session *session)
 	if (unmounter)
 		code = run_loop(session);
 	unmounter_close(unmounter);
+	engine_stop_shards(session->mount.engine);
+	passthrough_stop(session->mount.passthrough);
 	fuse_session_unmount(session->fuse);
 	/* What is being made is finished and kept, unless somebody is against
 	 * it. */
@@ -242,7 +233,9 @@ static int open_parts(struct session *session)
 	mount->gid = getgid();
 	mount->tree = tree_open(catalog_mtime(session->catalog));
 	mount->control = control_open(session->catalog, mount->engine);
-	if (!mount->tree || !mount->control)
+	mount->passthrough =
+		passthrough_open(!session->options->no_passthrough);
+	if (!mount->tree || !mount->control || !mount->passthrough)
 		rc = fail(&err, ENOMEM, "no memory for a mount");
 	if (rc == 0) {
 		mount->access = access_open(session->options->access_log, &err);
@@ -252,6 +245,7 @@ static int open_parts(struct session *session)
 		.engine = mount->engine,
 		.catalog = session->catalog,
 		.access = mount->access,
+		.passthrough = mount->passthrough,
 		.mountpoint = session->mountpoint,
 		.since = clock_seconds(),
 		.budgets = &session->options->engine,
@@ -273,6 +267,7 @@ static void close_parts(struct session *session)
 	catalog_stop(session->catalog);
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
+	passthrough_close(mount->passthrough);
 	control_close(mount->control);
 	access_close(mount->access);
 	tree_close(mount->tree);

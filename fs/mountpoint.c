@@ -159,3 +159,16 @@ int mountpoint_read_ahead(const char *path, unsigned kib, struct error *err)
 		    "mapped reads slower; as root: echo %u > %s",
 		    kib, file);
 }
+
+const char *mountpoint_refusal(void)
+{
+	if (access("/dev/fuse", F_OK) != 0)
+		return "there is no /dev/fuse; load the module (modprobe "
+		       "fuse), or give the container the device (docker run "
+		       "--device /dev/fuse --cap-add SYS_ADMIN)";
+	if (access("/dev/fuse", R_OK | W_OK) != 0)
+		return "/dev/fuse cannot be opened; give the container the "
+		       "device (docker run --device /dev/fuse --cap-add "
+		       "SYS_ADMIN)";
+	return "FUSE refused the mount; its own words are above";
+}

@@ -30,4 +30,7 @@ int mountpoint_check(const char *path, struct source_set *sources,
  * where that takes more rights. */
 int mountpoint_read_ahead(const char *path, unsigned kib, struct error *err);
 
+/* Why FUSE has just refused to mount, as far as can be told. */
+const char *mountpoint_refusal(void);
+
 #endif

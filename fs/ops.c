@@ -218,6 +218,13 @@ static const struct fuse_lowlevel_ops reading = {
 	.statfs = op_statfs,
 };
 
+struct passthrough *passthrough_of(void *userdata)
+{
+	const struct mount *mount = userdata;
+
+	return mount->passthrough;
+}
+
 struct fuse_session *ops_session(struct fuse_args *args, struct mount *mount)
 {
 	struct fuse_lowlevel_ops ops = reading;

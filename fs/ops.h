@@ -23,6 +23,7 @@ struct mount {
 	struct tree *tree;
 	struct control *control; /* for the control file */
 	struct access *access;	 /* NULL: nobody asks who reads */
+	struct passthrough *passthrough;
 	uid_t uid;
 	gid_t gid;
 	/* The session's own: what is open, for what the kernel never closes. */

@@ -1,89 +1,12 @@
 /*
- * Files: open, read, write, release. A read of a shard is answered at once, or
+ * Files: read, write. A read of a shard is answered at once, or
  * parked in the engine and answered by whoever finishes it, exactly once. What
  * is written to the control file is carried out before the write returns.
  */
 #include <errno.h>
-#include <fcntl.h>
 
 #include "fs/log.h"
 #include "fs/ops_inside.h"
-
-/* What the kind of file needs while it is open. 0 or -errno. */
-static int fill_handle(fuse_req_t req, struct handle *handle,
-		       struct fuse_file_info *fi)
-{
-	const struct mount *mount = mount_of(req);
-	const struct node *node = handle->node;
-
-	switch (node->kind) {
-	case NODE_LIVE:
-		fi->direct_io = 1;
-		return node->make(node->ctx, &handle->text, &handle->len);
-	case NODE_CONTROL:
-		fi->direct_io = 1;
-		fi->nonseekable = 1;
-		handle->conversation = conversation_open(mount->control);
-		return handle->conversation ? 0 : -ENOMEM;
-	case NODE_SHARD:
-		if (mount->access)
-			handle->access =
-				access_begin(mount->access,
-					     fuse_req_ctx(req)->pid, node->ino);
-		break;
-	default:
-		break;
-	}
-	fi->keep_cache = 1;
-	return 0;
-}
-
-static int open_handle(fuse_req_t req, fuse_ino_t ino, struct handle **out,
-		       struct fuse_file_info *fi)
-{
-	struct mount *mount = mount_of(req);
-	const struct node *node = tree_node(mount->tree, ino);
-	struct handle *handle;
-	int rc;
-
-	if (!node)
-		return -ENOENT;
-	if (node->kind != NODE_CONTROL &&
-	    ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC))
-		return -EROFS;
-	handle = handle_open(mount, node);
-	if (!handle)
-		return -ENOMEM;
-	rc = fill_handle(req, handle, fi);
-	if (rc)
-		handle_close(mount, handle);
-	else
-		*out = handle;
-	return rc;
-}
-
-void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct mount *mount = mount_of(req);
-	struct handle *handle;
-	int rc = open_handle(req, ino, &handle, fi);
-
-	if (rc) {
-		fuse_reply_err(req, -rc);
-		return;
-	}
-	fi->noflush = 1;
-	fi->fh = (uintptr_t)handle;
-	/* Nobody waits for the answer any more, so nobody will release it. */
-	if (fuse_reply_open(req, fi) != 0)
-		handle_close(mount, handle);
-}
-
-void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	handle_close(mount_of(req), handle_of(fi));
-	fuse_reply_err(req, 0);
-}
 
 /* --- reading ------------------------------------------------------------ */
 
@@ -123,13 +46,23 @@ static void interrupted(fuse_req_t req, void *data)
 	free(request);
 }
 
-static void read_shard(fuse_req_t req, const struct node *node, size_t size,
+/* Out of the engine, or out of a kept file as long as that can be read. */
+static void read_shard(fuse_req_t req, const struct handle *handle, size_t size,
 		       uint64_t off, void *buf)
 {
+	const struct node *node = handle->node;
 	struct engine *engine = mount_of(req)->engine;
-	struct request *request = calloc(1, sizeof(*request));
+	struct request *request;
 	int rc;
 
+	if (handle->kept >= 0 &&
+	    engine_read_shard(engine, node->lens, handle->kept, off, size,
+			      buf)) {
+		fuse_reply_buf(req, buf, size);
+		return;
+	}
+	engine_shard_read(node->lens, node->shard, size);
+	request = calloc(1, sizeof(*request));
 	if (!request) {
 		fuse_reply_err(req, ENOMEM);
 		return;
@@ -211,7 +144,7 @@ static void read_file(fuse_req_t req, const struct handle *handle, size_t size,
 	if (!buf || size > ENGINE_READ_MAX)
 		fuse_reply_err(req, buf ? EIO : ENOMEM);
 	else if (node->kind == NODE_SHARD)
-		read_shard(req, node, size, off, buf);
+		read_shard(req, handle, size, off, buf);
 	else
 		read_source(req, node, size, off, buf);
 }

@@ -7,6 +7,7 @@ struct handle *handle_open(struct mount *mount, const struct node *node)
 	if (!handle)
 		return NULL;
 	handle->node = node;
+	handle->kept = -1;
 	pthread_mutex_init(&handle->lock, NULL);
 	pthread_mutex_lock(&mount->handles_lock);
 	handle->after = mount->handles;
@@ -32,6 +33,10 @@ static void take_out(struct mount *mount, struct handle *handle)
 void handle_close(struct mount *mount, struct handle *handle)
 {
 	take_out(mount, handle);
+	if (handle->passed)
+		passthrough_end(mount->passthrough, handle->passed);
+	if (handle->kept >= 0)
+		close(handle->kept);
 	access_end(handle->access);
 	if (handle->conversation)
 		conversation_close(handle->conversation);

@@ -1,7 +1,7 @@
 /*
  * What the files of the answers to the kernel share: ops.c (names, attributes),
- * ops_folders.c (listings), ops_files.c (open, read, write, release),
- * ops_handle.c (what is open), ops_refuse.c (every change).
+ * ops_folders.c (listings), ops_open.c (open, release), ops_files.c (read,
+ * write), ops_handle.c (what is open), ops_refuse.c (every change).
  */
 #ifndef LMFS_OPS_INSIDE_H
 #define LMFS_OPS_INSIDE_H
@@ -10,6 +10,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/ops.h"
+#include "fs/passthrough.h"
 
 static inline struct mount *mount_of(fuse_req_t req)
 {
@@ -35,7 +36,9 @@ struct handle {
 	const struct node *node;
 	struct handle *before, *after; /* under the mount's lock of them */
 	struct access_file *access;    /* NODE_SHARD; may be NULL */
-	char *text;		       /* NODE_LIVE: as it was when it opened */
+	int kept; /* NODE_SHARD: a finished file of its bytes; -1: none */
+	uint64_t passed; /* NODE_SHARD: to passthrough_begin(); 0: not yet */
+	char *text;	 /* NODE_LIVE: as it was when it opened */
 	size_t len;
 	struct tree_entry *entries; /* NODE_DIR that changes; NULL: none yet */
 	size_t count;

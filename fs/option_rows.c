@@ -86,6 +86,16 @@ static int set_access_log(struct options *options, const char *value,
 	return replace_text(&options->access_log, value, err);
 }
 
+static int set_passthrough(struct options *options, const char *value,
+			   struct error *err)
+{
+	options->no_passthrough = strcmp(value, "off") == 0;
+	if (options->no_passthrough || strcmp(value, "auto") == 0)
+		return 0;
+	return fail(err, EINVAL, "--passthrough is auto or off, not \"%s\"",
+		    value);
+}
+
 static int set_pattern(struct options *options, const char *value,
 		       struct error *err)
 {
@@ -180,6 +190,12 @@ static const struct option_row rows[] = {
 	  "(allow_other, ...), or those below without \"--\"" },
 	{ 0, "warm", NULL, OPTIONS_MOUNT, FLAG(warm),
 	  "make reductions beforehand, in the background" },
+	{ 0, "cache-shards", NULL, OPTIONS_MOUNT, FLAG(engine.cache_shards),
+	  "keep finished model files, whole, in the cache: of\n"
+	  "what was read, and of all that `warm --all` makes" },
+	{ 0, "passthrough", "auto|off", OPTIONS_MOUNT, 0, set_passthrough,
+	  "let the kernel read finished files itself, where it\n"
+	  "can (auto, the default), or never" },
 	{ 0, "access-log", "FILE", OPTIONS_MOUNT, 0, set_access_log,
 	  "append a line for each process that has read:\n"
 	  "how much, and in which pattern" },

@@ -203,6 +203,12 @@ static int finish(struct options *options, struct error *err)
 	if (rc == 0)
 		rc = path_settle(&options->access_log, err);
 	options->engine.cache_dir = options->cache_dir;
+	if (rc == 0 && options->engine.cache_shards &&
+	    (options->engine.cache == ENGINE_CACHE_OFF || !options->cache_dir))
+		rc = fail(err, EINVAL,
+			  "--cache-shards keeps files in the cache folder, and "
+			  "nothing is kept there: leave --cache off out, or "
+			  "name a folder with --cache-dir");
 	return rc;
 }
 

@@ -44,6 +44,7 @@ struct options {
 	bool foreground, debug, json, markdown, quiet;
 	bool watch;	       /* status */
 	bool warm;	       /* mount: make reductions beforehand */
+	bool no_passthrough;   /* mount: the kernel reads nothing itself */
 	bool reductions, all;  /* what `warm` makes */
 	const char *pattern;   /* the same: a glob; NULL: none */
 	const char *point;     /* of a sweep; NULL: none */

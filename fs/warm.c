@@ -1,31 +1,8 @@
-#include "fs/warm.h"
-
 #include <errno.h>
 #include <fnmatch.h>
-#include <pthread.h>
 
 #include "core/peers.h"
-
-/* A lens, and what is left to do for it; the warm thread's own. */
-struct part {
-	const struct lens *lens;
-	uint64_t reductions, bytes;
-	bool whole_begun; /* the state that peers share, once */
-	bool left;
-};
-
-struct warm {
-	struct engine *engine;
-	enum warm_what what;
-	char *pattern; /* NULL: all tensors */
-	struct part *parts;
-	size_t count;
-	pthread_t thread;
-	bool started;
-	atomic_bool stop;
-	pthread_mutex_t lock;
-	struct warm_progress progress; /* under the lock */
-};
+#include "fs/warm_inside.h"
 
 /* --- what there is to do ------------------------------------------------ */
 
@@ -35,9 +12,16 @@ static bool is_wanted(const struct warm *warm, const struct job *job)
 	       (!warm->pattern || fnmatch(warm->pattern, job->name, 0) == 0);
 }
 
+/* Whether finished files are kept, instead of what they are made of. */
+static bool keeps_files(const struct warm *warm)
+{
+	return warm->what == WARM_ALL && engine_keeps_shards(warm->engine);
+}
+
 static void count_part(const struct warm *warm, struct part *part)
 {
 	const struct plan *plan = part->lens->plan;
+	const struct layout *layout = part->lens->layout;
 	bool whole = false;
 
 	for (size_t i = 0; i < plan->count; i++) {
@@ -47,9 +31,11 @@ static void count_part(const struct warm *warm, struct part *part)
 			continue;
 		part->reductions += job->state_size > 0 && !job->peers;
 		whole |= job->peers != NULL;
-		if (warm->what != WARM_REDUCTIONS)
+		if (warm->what != WARM_REDUCTIONS && !keeps_files(warm))
 			part->bytes += job->size;
 	}
+	for (size_t i = 0; keeps_files(warm) && i < layout->count; i++)
+		part->bytes += layout->files[i].size;
 	part->reductions += whole;
 }
 
@@ -67,7 +53,7 @@ static bool matches_any(const struct warm *warm)
 
 /* --- what was done ------------------------------------------------------ */
 
-static void add_failure(struct warm *warm, const struct error *err)
+void warm_add_failure(struct warm *warm, const struct error *err)
 {
 	struct warm_progress *progress = &warm->progress;
 
@@ -85,7 +71,7 @@ static void add_reduction(struct warm *warm, struct part *part)
 	pthread_mutex_unlock(&warm->lock);
 }
 
-static void add_bytes(struct warm *warm, struct part *part, uint64_t bytes)
+void warm_add_bytes(struct warm *warm, struct part *part, uint64_t bytes)
 {
 	part->bytes -= bytes;
 	pthread_mutex_lock(&warm->lock);
@@ -120,8 +106,7 @@ static void leave_retired(struct warm *warm)
 	}
 }
 
-/* Whether anything may still be begun for this lens. */
-static bool is_due(struct warm *warm, const struct part *part)
+bool warm_is_due(struct warm *warm, const struct part *part)
 {
 	if (atomic_load(&warm->stop))
 		return false;
@@ -129,22 +114,17 @@ static bool is_due(struct warm *warm, const struct part *part)
 	return !part->left;
 }
 
-/*
- * Wait until something may be begun for this lens, and take the turn: false,
- * never. A mount that is read without a pause gets one thing a second made all
- * the same.
- */
-static bool take_turn(struct warm *warm, const struct part *part)
+bool warm_take_turn(struct warm *warm, const struct part *part)
 {
 	bool busy = true;
 
 	for (int ms = 0; busy && ms < 1000; ms += ENGINE_YIELD_MS) {
-		if (!is_due(warm, part))
+		if (!warm_is_due(warm, part))
 			return false;
 		busy = engine_yield(warm->engine, part->lens);
 	}
 	do
-		if (!is_due(warm, part))
+		if (!warm_is_due(warm, part))
 			return false;
 	while (!engine_take_turn(warm->engine));
 	return true;
@@ -156,11 +136,11 @@ static void make_state(struct warm *warm, struct part *part,
 	struct error err = { 0 };
 
 	if (job->state_size == 0 || (job->peers && part->whole_begun) ||
-	    !take_turn(warm, part))
+	    !warm_take_turn(warm, part))
 		return;
 	part->whole_begun |= job->peers != NULL;
 	if (engine_make_state(warm->engine, part->lens, job, &err))
-		add_failure(warm, &err);
+		warm_add_failure(warm, &err);
 	engine_end_turn(warm->engine);
 	add_reduction(warm, part);
 }
@@ -173,15 +153,15 @@ static void make_bytes(struct warm *warm, struct part *part,
 
 	engine_keep(warm->engine, part->lens, job);
 	for (uint64_t off = 0; off < job->size; off += len) {
-		if (!take_turn(warm, part))
+		if (!warm_take_turn(warm, part))
 			return;
 		if (engine_make_chunk(warm->engine, part->lens, job, off, &len,
 				      &err)) {
-			add_failure(warm, &err);
+			warm_add_failure(warm, &err);
 			len = job->size - off;
 		}
 		engine_end_turn(warm->engine);
-		add_bytes(warm, part, len);
+		warm_add_bytes(warm, part, len);
 	}
 }
 
@@ -215,7 +195,9 @@ static void *run(void *arg)
 	struct warm *warm = arg;
 
 	each_job(warm, make_state);
-	if (warm->what != WARM_REDUCTIONS)
+	if (keeps_files(warm))
+		warm_keep_files(warm);
+	else if (warm->what != WARM_REDUCTIONS)
 		each_job(warm, make_bytes);
 	engine_log_trouble(warm->engine);
 	for (size_t i = 0; i < warm->count; i++)
