@@ -64,6 +64,11 @@ class Reads:
             cold, warm = self.twice(mount.weights)
             return {"cold": cold, "warm": warm, **mount.memory()}
 
+    def finished(self, options):
+        with mounts.Mount(self.bench.work, self.recipe, *options) as mount:
+            cold, warm = self.twice(mount.weights)
+        return {"cold": cold, "warm": warm}
+
     def through_fuse(self, how, files):
         machine.warm(files)
         with mounts.Plain(self.bench.work, how, files) as mount:
@@ -108,7 +113,27 @@ def read(bench):
             "warm": (f"second read, {title}", "GB/s")})
         peak += [each["peak"] for each in took["llmergefs"]]
     figures.add("the daemon's memory, at most, over those", "MiB", peak)
+    read_finished(bench, recipe, weights)
     bench.work.fresh("materialised")
+
+
+def read_finished(bench, recipe, copy):
+    """Of a finished file that is kept: the kernel reads it."""
+    folder = bench.work.fresh("kept")
+    machine.need_room(bench.work.disk, bench.shape.bytes(), "a finished file")
+    options = ["--cache-shards", "--cache-dir", folder,
+               f"--cache-disk={2 * bench.shape.bytes()}"]
+    with mounts.Mount(bench.work, recipe, *options) as mount:
+        machine.timed([machine.PROGRAM, "warm", "--all", mount.path],
+                      bench.work.log())
+    for way, processes, title in WAYS:
+        reads = Reads(bench, way, processes, recipe, copy)
+        bench.figures.compare({
+            "llmergefs, a finished file of its cache":
+                lambda reads=reads: reads.finished(options),
+            "the written model, a plain file": reads.plain,
+        }, {"warm": (f"second read, {title}", "GB/s")})
+    bench.work.fresh("kept")
 
 
 def summed(bench):
