@@ -221,22 +221,6 @@ static const char *const arithmetic_names[] = {
 	[ARITHMETIC_MERGEKIT_014] = "mergekit-0.1.4",
 };
 
-/* "a, b or c". */
-static void choice_text(const char *const *names, size_t count,
-			char text[NAMES_TEXT_MAX])
-{
-	size_t len = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < count && len < NAMES_TEXT_MAX; i++)
-		len += (size_t)snprintf(text + len, NAMES_TEXT_MAX - len,
-					"%s%s",
-					i == 0		 ? ""
-					: i == count - 1 ? " or "
-							 : ", ",
-					names[i]);
-}
-
 /* The place of a setting's value among `names`; 0 where it is not given, or
  * (reported) is none of them. */
 static size_t read_choice(const struct reader *reader, const struct json *ours,
@@ -244,16 +228,14 @@ static size_t read_choice(const struct reader *reader, const struct json *ours,
 			  size_t count)
 {
 	const struct json *value = json_given(ours, key);
-	char choices[NAMES_TEXT_MAX];
 
 	if (!value)
 		return 0;
 	for (size_t i = 0; value->type == JSON_STRING && i < count; i++)
 		if (strcmp(value->string, names[i]) == 0)
 			return i;
-	choice_text(names, count, choices);
 	reader_wrong(reader, EINVAL, where_at("llmergefs.%s", key).text,
-		     "must be %s", choices);
+		     "must be %s", where_choices(names, count).text);
 	return 0;
 }
 

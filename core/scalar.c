@@ -105,18 +105,6 @@ static int range_fail(const struct method_option *option, const char *text,
 		    option->min, option->max);
 }
 
-/* The names that a choice is made from, for a sentence: "none or one_bit". */
-static struct where choices_text(const struct method_option *option)
-{
-	struct where all = where_at("%s", option->choices[0]);
-	size_t last = (size_t)option->max;
-
-	for (size_t i = 1; i <= last; i++)
-		all = where_at("%s%s%s", all.text, i < last ? ", " : " or ",
-			       option->choices[i]);
-	return all;
-}
-
 static int choice_read(const struct method_option *option,
 		       const struct json *value, double *number,
 		       struct error *err)
@@ -133,8 +121,9 @@ static int choice_read(const struct method_option *option,
 	if (value->type == JSON_STRING)
 		near = near_name(value->string, option->choices, count);
 	return fail(err, EINVAL, "%s is not %s%s%s%s", scalar_text(value, text),
-		    choices_text(option).text, near ? "; did you mean \"" : "",
-		    near ? near : "", near ? "\"?" : "");
+		    where_choices(option->choices, count).text,
+		    near ? "; did you mean \"" : "", near ? near : "",
+		    near ? "\"?" : "");
 }
 
 int scalar_read(const struct method_option *option, const struct json *value,

@@ -15,4 +15,7 @@ struct where {
 
 struct where where_at(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* What there is to choose from: "a, b or c". */
+struct where where_choices(const char *const *names, size_t count);
+
 #endif

@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/near.h"
 #include "core/scalar.h"
+#include "core/where.h"
 #include "fs/command.h"
 
 static const char *const type_names[] = {
@@ -62,14 +63,8 @@ static const char *fallback_text(const struct method_option *option,
 /* ": none or one_bit" */
 static void print_choices(FILE *out, const struct method_option *option)
 {
-	size_t last = (size_t)option->max;
-
-	for (size_t i = 0; i <= last; i++)
-		fprintf(out, "%s%s",
-			i == 0	    ? ": "
-			: i == last ? " or "
-				    : ", ",
-			option->choices[i]);
+	fprintf(out, ": %s",
+		where_choices(option->choices, (size_t)option->max + 1).text);
 }
 
 static void print_range(FILE *out, const struct method_option *option)

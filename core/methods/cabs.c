@@ -99,9 +99,8 @@ static void find_delta(const struct method_args *args, const struct tile *tile,
 
 /* An element is kept unless n elements come before it. The loops are unrolled
  * where m is a constant. */
-static inline __attribute__((always_inline)) void
-rank_block(const int32_t *restrict size, size_t m, size_t n,
-	   int32_t *restrict keep)
+static ALWAYS_INLINE void rank_block(const int32_t *restrict size, size_t m,
+				     size_t n, int32_t *restrict keep)
 {
 	int32_t before[CABS_RANKED_MAX] = { 0 };
 

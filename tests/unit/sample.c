@@ -1,6 +1,10 @@
 #include "tests/unit/sample.h"
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
 
 static const double weights[INPUTS] = { 0.3, 0.66, -0.2, 0.51 };
 
@@ -240,4 +244,39 @@ void sample_close(struct sample *s)
 	for (size_t i = 0; i < s->jf.job.args.inputs; i++)
 		free(s->x[i]);
 	job_close(&s->jf);
+}
+
+void assert_same(const void *a, const void *b, size_t size, const char *label)
+{
+	if (memcmp(a, b, size))
+		fail_msg("%s: different bytes", label);
+}
+
+void sample_check_levels(struct sample *s, const char *label)
+{
+	unsigned char *first = malloc(s->jf.job.size);
+	unsigned char *out = malloc(s->jf.job.size);
+	struct pool *pool = pool_open(4, NULL);
+	void *first_state;
+
+	job_make(&s->jf, CPU_LEVEL_baseline, NULL, first, &first_state);
+	for (size_t l = 0; l < CPU_LEVEL_COUNT; l++) {
+		enum cpu_level level;
+		void *state;
+
+		if (!cpu_level_by_name(cpu_level_name((enum cpu_level)l),
+				       &level))
+			continue;
+		job_make(&s->jf, level, pool, out, &state);
+		assert_same(out, first, s->jf.job.size, label);
+		assert_true(!state == !first_state);
+		if (state)
+			assert_same(state, first_state, s->jf.job.state_size,
+				    label);
+		free(state);
+	}
+	pool_close(pool);
+	free(first_state);
+	free(first);
+	free(out);
 }

@@ -55,4 +55,11 @@ void sample_open(struct sample *s, const struct variant *variant,
 		 enum data data);
 void sample_close(struct sample *s);
 
+/* The label says of what, where the bytes differ. */
+void assert_same(const void *a, const void *b, size_t size, const char *label);
+
+/* Bytes and state of level 0 without threads are those of every level with
+ * four. */
+void sample_check_levels(struct sample *s, const char *label);
+
 #endif

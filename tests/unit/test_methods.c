@@ -34,13 +34,6 @@ static void for_all(int data_count,
 		}
 }
 
-static void assert_same(const void *a, const void *b, size_t size,
-			const char *label)
-{
-	if (memcmp(a, b, size))
-		fail_msg("%s: different bytes", label);
-}
-
 /* Within two steps of the exact value. */
 static void assert_near(const float *got, const float *want, const double *unit,
 			const char *label)
@@ -82,39 +75,9 @@ static void bytes_are_those_of_the_scalar_form(void **state)
 	for_all(DATA_COUNT, check_reference);
 }
 
-/* Level 0 without threads against every level with four. */
-static void check_levels(struct sample *s, const char *label)
-{
-	unsigned char *first = malloc(s->jf.job.size);
-	unsigned char *out = malloc(s->jf.job.size);
-	struct pool *pool = pool_open(4, NULL);
-	void *first_state;
-
-	job_make(&s->jf, CPU_LEVEL_baseline, NULL, first, &first_state);
-	for (size_t l = 0; l < CPU_LEVEL_COUNT; l++) {
-		enum cpu_level level;
-		void *state;
-
-		if (!cpu_level_by_name(cpu_level_name((enum cpu_level)l),
-				       &level))
-			continue;
-		job_make(&s->jf, level, pool, out, &state);
-		assert_same(out, first, s->jf.job.size, label);
-		assert_true(!state == !first_state);
-		if (state)
-			assert_same(state, first_state, s->jf.job.state_size,
-				    label);
-		free(state);
-	}
-	pool_close(pool);
-	free(first_state);
-	free(first);
-	free(out);
-}
-
 static void levels_and_threads_give_the_same_bytes(void **state)
 {
-	for_all(DATA_COUNT, check_levels);
+	for_all(DATA_COUNT, sample_check_levels);
 }
 
 /* Move a cut to where the rows of the tensor begin and end. */

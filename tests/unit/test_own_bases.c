@@ -80,13 +80,6 @@ static void for_own(void (*check)(struct sample *s, struct job_fixture *own,
 	free(shifted);
 }
 
-static void assert_same(const void *a, const void *b, size_t size,
-			const char *label)
-{
-	if (memcmp(a, b, size) != 0)
-		fail_msg("%s: different bytes", label);
-}
-
 static void check_moved(struct sample *s, struct job_fixture *own,
 			const char *label)
 {

@@ -57,46 +57,9 @@ static void for_all(void (*check)(struct sample *s, const char *label))
 		}
 }
 
-static void assert_same(const void *a, const void *b, size_t size,
-			const char *label)
-{
-	if (memcmp(a, b, size))
-		fail_msg("%s: different bytes", label);
-}
-
-/* Level 0 without threads against every other level with four. */
-static void check_levels(struct sample *s, const char *label)
-{
-	unsigned char *first = malloc(s->jf.job.size);
-	unsigned char *out = malloc(s->jf.job.size);
-	struct pool *pool = pool_open(4, NULL);
-	void *first_state;
-
-	job_make(&s->jf, CPU_LEVEL_baseline, NULL, first, &first_state);
-	for (size_t l = 1; l < CPU_LEVEL_COUNT; l++) {
-		enum cpu_level level;
-		void *state;
-
-		if (!cpu_level_by_name(cpu_level_name((enum cpu_level)l),
-				       &level))
-			continue;
-		job_make(&s->jf, level, pool, out, &state);
-		assert_same(out, first, s->jf.job.size, label);
-		assert_true(!state == !first_state);
-		if (state)
-			assert_same(state, first_state, s->jf.job.state_size,
-				    label);
-		free(state);
-	}
-	pool_close(pool);
-	free(first_state);
-	free(first);
-	free(out);
-}
-
 static void levels_and_threads_give_the_same_bytes(void **state)
 {
-	for_all(check_levels);
+	for_all(sample_check_levels);
 }
 
 /* Methods of mergekit's own whose result is one of the work type's numbers. */
