@@ -27,11 +27,9 @@ static void bitdelta_tile(const struct method_args *args, const void *state,
 			  const struct tile *tile)
 {
 	float delta[TILE_ELEMENTS] __attribute__((aligned(64)));
-	const float *restrict base = tile->in[args->base];
-	float *restrict out = tile->out;
 	size_t count = tile->count;
 
-	memset(out, 0, count * sizeof(*out));
+	memset(tile->out, 0, count * sizeof(*tile->out));
 	for (size_t i = 0; i < args->inputs; i++) {
 		float weight = R((float)method_value(args, BITDELTA_WEIGHT, i));
 
@@ -40,11 +38,9 @@ static void bitdelta_tile(const struct method_args *args, const void *state,
 		task_delta(args, tile, i, delta);
 		if (one_bit_is(args, BITDELTA_ONE_BIT, i))
 			one_bit_make(state, i, count, delta);
-		for (size_t k = 0; k < count; k++)
-			out[k] += R(delta[k] * weight);
+		task_add_scaled(tile->out, delta, weight, count);
 	}
-	for (size_t k = 0; k < count; k++)
-		out[k] = R(base[k] + R(out[k]));
+	task_onto_base(args, tile);
 }
 
 static const struct method_option options[] = {

@@ -18,7 +18,7 @@
  * Blocks are whole within a tile of 1,024 elements, so m_i is a power of two up
  * to that; there is no state.
  */
-#include "core/methods/body.h"
+#include "core/methods/delta.h"
 
 #define CABS_BLOCK_MAX TILE_ELEMENTS
 /* Up to this many elements are ranked, each against each; a greater block is
@@ -181,7 +181,6 @@ static void cabs_tile(const struct method_args *args, const void *state,
 		      const struct tile *tile)
 {
 	int32_t taken[TILE_ELEMENTS] __attribute__((aligned(64))) = { 0 };
-	const float *restrict base = tile->in[args->base];
 	float *restrict out = tile->out;
 	size_t count = tile->count;
 	struct pruning p;
@@ -201,8 +200,7 @@ static void cabs_tile(const struct method_args *args, const void *state,
 			taken[k] |= p.keep[k];
 		}
 	}
-	for (size_t k = 0; k < count; k++)
-		out[k] = R(base[k] + R(out[k]));
+	task_onto_base(args, tile);
 }
 
 /* n and m of a model, or of all where they are given no other. */

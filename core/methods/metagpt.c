@@ -42,16 +42,6 @@ static void add(const struct method_args *args, const struct tile *tile,
 	}
 }
 
-static void fold(const struct method_args *args, const void *ctx, void *total,
-		 const void *partial)
-{
-	const double *part = partial;
-	double *squares = total;
-
-	for (size_t i = 0; i < args->inputs; i++)
-		squares[i] += part[i];
-}
-
 static size_t scratch_size(const struct method_args *args)
 {
 	return args->inputs * sizeof(double);
@@ -63,7 +53,7 @@ static int reduce(const struct method_args *args, const struct scan *scan,
 	const struct scan_step step = {
 		.partial_size = scratch_size(args),
 		.add = add,
-		.fold = fold,
+		.fold = fold_sums,
 	};
 	const double *squares = scratch;
 	struct norms *norms = state;
@@ -103,23 +93,17 @@ static void metagpt_tile(const struct method_args *args, const void *state,
 			 const struct tile *tile)
 {
 	float delta[TILE_ELEMENTS] __attribute__((aligned(64)));
-	const float *restrict base = tile->in[args->base];
-	float *restrict out = tile->out;
 	size_t count = tile->count;
 
-	memset(out, 0, count * sizeof(*out));
+	memset(tile->out, 0, count * sizeof(*tile->out));
 	for (size_t i = 0; i < args->inputs; i++) {
-		float factor;
-
 		if (i == args->base)
 			continue;
-		factor = factor_of(args, state, i);
 		task_delta(args, tile, i, delta);
-		for (size_t k = 0; k < count; k++)
-			out[k] += R(delta[k] * factor);
+		task_add_scaled(tile->out, delta, factor_of(args, state, i),
+				count);
 	}
-	for (size_t k = 0; k < count; k++)
-		out[k] = R(base[k] + R(out[k]));
+	task_onto_base(args, tile);
 }
 
 static const struct method_option options[] = {

@@ -51,16 +51,6 @@ static inline void one_bit_add(const struct method_args *args,
 	}
 }
 
-static inline void one_bit_fold(const struct method_args *args, const void *ctx,
-				void *total, const void *partial)
-{
-	const double *part = partial;
-	double *sums = total;
-
-	for (size_t i = 0; i < args->inputs; i++)
-		sums[i] += part[i];
-}
-
 static inline int one_bit_reduce(const struct method_args *args, size_t option,
 				 const struct scan *scan, void *state,
 				 void *scratch)
@@ -68,7 +58,7 @@ static inline int one_bit_reduce(const struct method_args *args, size_t option,
 	const struct scan_step step = {
 		.partial_size = one_bit_scratch_size(args),
 		.add = one_bit_add,
-		.fold = one_bit_fold,
+		.fold = fold_sums,
 		.ctx = &option,
 	};
 	const double *sums = scratch;

@@ -18,6 +18,7 @@
  * Variances are computed in double and rounded to binary32. The reduction
  * depends on select_topk, its survey, of the variances, does not.
  */
+#include "core/methods/delta.h"
 #include "core/methods/rounded_dot.h"
 #include "core/methods/top_k.h"
 
@@ -182,16 +183,6 @@ static void square_add(const struct method_args *args, const struct tile *tile,
 	}
 }
 
-static void square_fold(const struct method_args *args, const void *ctx,
-			void *total, const void *partial)
-{
-	const double *part = partial;
-	double *squares = total;
-
-	for (size_t i = 0; i < args->inputs; i++)
-		squares[i] += part[i];
-}
-
 static int sce_reduce(const struct method_args *args, const struct scan *scan,
 		      void *state, void *scratch)
 {
@@ -199,7 +190,7 @@ static int sce_reduce(const struct method_args *args, const struct scan *scan,
 	const struct scan_step step = {
 		.partial_size = args->inputs * sizeof(double),
 		.add = square_add,
-		.fold = square_fold,
+		.fold = fold_sums,
 		.ctx = state,
 	};
 	int rc = 0;
