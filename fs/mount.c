@@ -194,7 +194,9 @@ static int serve_mounted(struct session *session)
 	unmounter_close(unmounter);
 	engine_stop_shards(session->mount.engine);
 	passthrough_stop(session->mount.passthrough);
-	fuse_session_unmount(session->fuse);
+	/* Otherwise it has ended because the mount was gone. */
+	if (code != EXIT_OK)
+		unmount(session->mountpoint, true);
 	/* What is being made is finished and kept, unless somebody is against
 	 * it. */
 	unmount_unblock_signals();
@@ -257,16 +259,18 @@ static int open_parts(struct session *session)
 
 /*
  * In this order: nothing is begun any more; parked reads are answered before
- * the session that they answer to is gone; what answers are made from goes
- * last.
+ * the session that they answer to is gone, and its descriptor, whose number
+ * might be another file's then; what answers are made from goes last.
  */
 static void close_parts(struct session *session)
 {
 	struct mount *mount = &session->mount;
 
 	catalog_stop(session->catalog);
-	if (session->fuse)
+	if (session->fuse) {
+		fuse_session_unmount(session->fuse);
 		fuse_session_destroy(session->fuse);
+	}
 	passthrough_close(mount->passthrough);
 	control_close(mount->control);
 	access_close(mount->access);
