@@ -113,6 +113,7 @@ void engine_close(struct engine *engine)
 	pool_close(engine->makers);
 	pool_close(engine->helpers);
 	shelf_close(engine->shelf);
+	tiles_close(atomic_load(&engine->tiles));
 	workspaces_close(engine->workspaces);
 	census_close(engine->census);
 	free(engine->methods);

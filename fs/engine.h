@@ -102,6 +102,7 @@ struct engine_read {
 	uint64_t off;
 	size_t len;	 /* at most ENGINE_READ_MAX, within the file */
 	bool beforehand; /* nobody reads it: it is not counted as a read */
+	bool tiled; /* the engine's own: what is dear goes through chunks */
 	/*
 	 * Called once where engine_read() answers ENGINE_PARKED, on a thread of
 	 * the engine's, maybe before engine_read() has returned: `data` are the
@@ -150,6 +151,14 @@ int engine_read_wait(struct engine *engine, const struct lens *lens,
  * into; they end with the thread or the engine. NULL: no memory.
  */
 void *engine_buffer(struct engine *engine);
+
+/*
+ * Readers whose reads are small though they go on and on, as those of a mapping
+ * are where the kernel reads ahead by little, get what is dear to make from
+ * chunks of ENGINE_CHUNK_BYTES that are begun before they are asked for, on as
+ * many threads as there are. Off at first.
+ */
+void engine_tile_ahead(struct engine *engine);
 
 /*
  * What warming does, one thing a call, waiting for it; not from a thread of the

@@ -3,8 +3,9 @@
  * engine_read.c (the course of a read), engine_wait.c (one that is waited for),
  * engine_piece.c (what a read is cut into), engine_make.c (what is made: bytes,
  * chunks, states), engine_ahead.c (states that will be needed next),
- * engine_warm.c (all of it, beforehand), engine_shards.c (finished files),
- * engine_keep.c (the same, made), workspace.c (memory of a thread).
+ * engine_tiles.c (bytes that will be), engine_warm.c (all of it, beforehand),
+ * engine_shards.c (finished files), engine_keep.c (the same, made), workspace.c
+ * (memory of a thread).
  */
 #ifndef LMFS_ENGINE_INSIDE_H
 #define LMFS_ENGINE_INSIDE_H
@@ -27,13 +28,16 @@ struct method_counters {
 	atomic_uint_fast64_t bytes_merged, merge_ns, reductions, reduce_ns;
 };
 
+struct tiles; /* engine_tiles.c */
+
 struct engine {
 	enum cpu_level level;
 	enum engine_cache cache_kind;
 	bool keeps;    /* there is a cache on disk */
 	uint64_t room; /* for large states: of the disk, else memory */
-	atomic_bool short_of_room; /* that has been said */
-	atomic_bool is_ahead;	   /* a state is being made ahead */
+	atomic_bool short_of_room;     /* that has been said */
+	atomic_bool is_ahead;	       /* a state is being made ahead */
+	_Atomic(struct tiles *) tiles; /* NULL: nothing is tiled */
 	struct census *census;
 	struct pool *makers;  /* the cache's: at most one make a thread */
 	struct pool *helpers; /* of reductions; NULL: there is one thread */
@@ -165,6 +169,14 @@ void shard_note_sound(struct engine *engine, struct lens_shard *shard, int fd,
 
 /* The bytes of this read are made: begin what the next ones will need. */
 void look_ahead(const struct engine_read *read);
+
+/* Whether chunks of a job are worth it where reads are small. */
+bool tiling_pays(const struct job *job);
+
+/* A read begins: whether it goes on where another ended, and so is tiled; what
+ * comes after it is begun. */
+bool tiles_take(struct engine *engine, const struct engine_read *read);
+void tiles_close(struct tiles *tiles); /* NULL is fine */
 
 /* Make or copy a piece that is not chunked; its state is there, and is given
  * where it is large, else NULL. */

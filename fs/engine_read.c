@@ -319,6 +319,7 @@ int engine_read(struct engine *engine, struct engine_read *read, void *buf,
 	read->began = census_now(engine->census);
 	read->waiter.done = woken;
 	read->task.run = continue_read;
+	read->tiled = tiles_take(engine, read);
 	if (!is_all_there(read))
 		rc = gather_here(read, &own);
 	if (rc == ENGINE_PARKED)

@@ -128,6 +128,7 @@ static void say_ready(struct session *session)
 static bool greet(void *ctx)
 {
 	struct session *session = ctx;
+	unsigned kib = session->options->readahead_kb;
 	struct statvfs fs;
 	struct stat st;
 	struct error err;
@@ -143,9 +144,12 @@ static bool greet(void *ctx)
 		return false;
 	}
 	session->answered = true;
-	if (mountpoint_read_ahead(session->mountpoint,
-				  session->options->readahead_kb, &err) < 0)
+	if (mountpoint_read_ahead(session->mountpoint, kib, &err) < 0) {
 		log_line(LOG_INFO, "%s", err.text);
+		kib = 0;
+	}
+	if (kib < ENGINE_READ_MAX / 1024)
+		engine_tile_ahead(session->mount.engine);
 	say_ready(session);
 	return true;
 }
