@@ -16,17 +16,22 @@ struct ahead {
 	struct engine *engine;
 	const struct lens *lens;
 	const struct job *job;
+	bool is_state;	    /* else: */
+	struct chunk chunk; /* of the job's bytes */
 };
 
-static void end_ahead(struct ahead *ahead, const struct blob *state)
+static void end_ahead(struct ahead *ahead, const struct blob *made)
 {
 	struct engine *engine = ahead->engine;
 	const struct lens *lens = ahead->lens;
 
-	if (state)
-		job_keep_state(engine, lens, ahead->job, state);
+	if (!ahead->is_state)
+		cache_put(engine->cache, made);
+	else if (made)
+		job_keep_state(engine, lens, ahead->job, made);
+	if (ahead->is_state)
+		atomic_store(&engine->is_ahead, false);
 	free(ahead);
-	atomic_store(&engine->is_ahead, false);
 	lens_release(engine, lens);
 }
 
@@ -41,18 +46,45 @@ static void came(struct cache_waiter *waiter, const struct blob *blob,
 static void ask(struct task *task)
 {
 	struct ahead *ahead = CONTAINER_OF(task, struct ahead, task);
-	const struct blob *state = NULL;
+	struct engine *engine = ahead->engine;
+	const struct blob *made = NULL;
 	struct cache_request request;
 	struct error err;
 	int rc;
 
-	rc = state_request(ahead->engine, ahead->lens, ahead->job, &request,
-			   &err);
+	if (ahead->is_state)
+		rc = state_request(engine, ahead->lens, ahead->job, &request,
+				   &err);
+	else
+		rc = chunk_request(engine, ahead->lens, ahead->job,
+				   ahead->chunk, &request, &err);
 	if (rc == 0)
-		rc = cache_get(ahead->engine->cache, &request, &ahead->waiter,
-			       &state, &err);
+		rc = cache_get(engine->cache, &request, &ahead->waiter, &made,
+			       &err);
 	if (rc != CACHE_PARKED)
-		end_ahead(ahead, rc == 0 ? state : NULL);
+		end_ahead(ahead, rc == 0 ? made : NULL);
+}
+
+bool begin_ahead(struct engine *engine, const struct lens *lens,
+		 const struct job *job, const struct chunk *chunk)
+{
+	struct ahead *ahead = calloc(1, sizeof(*ahead));
+
+	if (!ahead)
+		return false;
+	*ahead = (struct ahead){
+		.task.run = ask,
+		.waiter.done = came,
+		.engine = engine,
+		.lens = lens,
+		.job = job,
+		.is_state = !chunk,
+	};
+	if (chunk)
+		ahead->chunk = *chunk;
+	lens_hold(engine, lens);
+	pool_submit(engine->readers, &ahead->task);
+	return true;
 }
 
 static bool is_wanted(const struct lens *lens, const struct job *job)
@@ -87,29 +119,12 @@ static const struct job *find_next(const struct lens *lens,
 	return NULL;
 }
 
-static void begin(struct engine *engine, const struct lens *lens,
-		  const struct job *job)
-{
-	struct ahead *ahead = job ? calloc(1, sizeof(*ahead)) : NULL;
-
-	if (!ahead) {
-		atomic_store(&engine->is_ahead, false);
-		return;
-	}
-	ahead->task.run = ask;
-	ahead->waiter.done = came;
-	ahead->engine = engine;
-	ahead->lens = lens;
-	ahead->job = job;
-	lens_hold(engine, lens);
-	pool_submit(engine->readers, &ahead->task);
-}
-
 void look_ahead(const struct engine_read *read)
 {
 	struct engine *engine = read->engine;
 	const struct lens *lens = read->lens;
 	uint64_t last = read->off + read->len - 1;
+	const struct job *next;
 	struct span span;
 	uint64_t served;
 
@@ -125,5 +140,7 @@ void look_ahead(const struct engine_read *read)
 	    atomic_load(&lens->live->retired) ||
 	    atomic_exchange(&engine->is_ahead, true))
 		return;
-	begin(engine, lens, find_next(lens, read->file, last + span.len));
+	next = find_next(lens, read->file, last + span.len);
+	if (!next || !begin_ahead(engine, lens, next, NULL))
+		atomic_store(&engine->is_ahead, false);
 }

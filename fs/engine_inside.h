@@ -170,6 +170,12 @@ void shard_note_sound(struct engine *engine, struct lens_shard *shard, int fd,
 /* The bytes of this read are made: begin what the next ones will need. */
 void look_ahead(const struct engine_read *read);
 
+/* Begin what nobody has asked for yet: a chunk of a job, whose state is there,
+ * or (NULL) its state; of those one at a time, by engine->is_ahead, which is
+ * taken back at its end. */
+bool begin_ahead(struct engine *engine, const struct lens *lens,
+		 const struct job *job, const struct chunk *chunk);
+
 /* Whether chunks of a job are worth it where reads are small. */
 bool tiling_pays(const struct job *job);
 

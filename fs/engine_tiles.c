@@ -27,16 +27,6 @@ struct tiles {
 	size_t next; /* to be given away */
 };
 
-/* A chunk that nobody has asked for yet. */
-struct ahead {
-	struct task task;
-	struct cache_waiter waiter;
-	struct engine *engine;
-	const struct lens *lens;
-	const struct job *job;
-	struct chunk chunk;
-};
-
 void engine_tile_ahead(struct engine *engine)
 {
 	struct tiles *tiles = calloc(1, sizeof(*tiles)), *none = NULL;
@@ -54,60 +44,6 @@ void tiles_close(struct tiles *tiles)
 		return;
 	pthread_mutex_destroy(&tiles->lock);
 	free(tiles);
-}
-
-/* --- ahead -------------------------------------------------------------- */
-
-static void end_ahead(struct ahead *ahead, const struct blob *chunk)
-{
-	struct engine *engine = ahead->engine;
-	const struct lens *lens = ahead->lens;
-
-	cache_put(engine->cache, chunk);
-	free(ahead);
-	lens_release(engine, lens);
-}
-
-/* What failed is asked for again by who needs it, and told then. */
-static void came(struct cache_waiter *waiter, const struct blob *blob,
-		 const struct error *err)
-{
-	end_ahead(CONTAINER_OF(waiter, struct ahead, waiter), blob);
-}
-
-/* On a reader's thread, for the key may need a look into sources. */
-static void ask(struct task *task)
-{
-	struct ahead *ahead = CONTAINER_OF(task, struct ahead, task);
-	const struct blob *chunk = NULL;
-	struct cache_request request;
-	struct error err;
-	int rc;
-
-	rc = chunk_request(ahead->engine, ahead->lens, ahead->job, ahead->chunk,
-			   &request, &err);
-	if (rc == 0)
-		rc = cache_get(ahead->engine->cache, &request, &ahead->waiter,
-			       &chunk, &err);
-	if (rc != CACHE_PARKED)
-		end_ahead(ahead, rc == 0 ? chunk : NULL);
-}
-
-static void begin(struct engine *engine, const struct lens *lens,
-		  const struct job *job, struct chunk chunk)
-{
-	struct ahead *ahead = calloc(1, sizeof(*ahead));
-
-	if (!ahead)
-		return;
-	ahead->task.run = ask;
-	ahead->waiter.done = came;
-	ahead->engine = engine;
-	ahead->lens = lens;
-	ahead->job = job;
-	ahead->chunk = chunk;
-	lens_hold(engine, lens);
-	pool_submit(engine->readers, &ahead->task);
 }
 
 /*
@@ -133,7 +69,8 @@ static uint64_t begin_next(struct engine *engine,
 		chunk = chunk_at(job, chunk.off + chunk.size);
 		if (start + chunk.off < begun)
 			continue;
-		begin(engine, read->lens, job, chunk);
+		if (!begin_ahead(engine, read->lens, job, &chunk))
+			return begun;
 		begun = start + chunk.off + chunk.size;
 	}
 	return begun;
