@@ -15,7 +15,7 @@
 #define RANK_OCTAVE_BINS (RANK_BINS / RANK_OCTAVES)
 
 /* Draws of a bin's members below `kept` keep, others below `open` may. While
- * they are counted `open` is their number. */
+ * they are counted `open` is their number, and `kept` all their low bits. */
 struct rank_bin {
 	uint32_t kept, open;
 };
@@ -81,21 +81,30 @@ static inline void ranks_count(struct rank_work *work, size_t cols)
 		if (work->octaves[o])
 			memset(work->bins + o * RANK_OCTAVE_BINS, 0,
 			       RANK_OCTAVE_BINS * sizeof(*work->bins));
-	for (size_t k = 0; k < cols; k++)
-		work->bins[magnitudes[k] >> RANK_LOW_BITS].open++;
+	for (size_t k = 0; k < cols; k++) {
+		struct rank_bin *bin =
+			&work->bins[magnitudes[k] >> RANK_LOW_BITS];
+
+		bin->kept |= magnitudes[k] & ((1u << RANK_LOW_BITS) - 1);
+		bin->open++;
+	}
 }
 
-/* The members of the bin have the ranks less .. less + count - 1. */
+/*
+ * The members of the bin have the ranks less .. less + count - 1, or, where all
+ * are equal, the mean of these. Those without low bits are, as most of bfloat16
+ * are.
+ */
 static inline void bin_bound(const struct chance *chance, uint32_t less,
 			     struct rank_bin *bin, struct rank_place *place)
 {
 	uint32_t count = bin->open;
-	uint32_t least = chance_limit(chance, 2 * (uint64_t)less);
-	uint32_t greatest = least;
+	bool equal = bin->kept == 0 || count == 1;
+	uint64_t first = 2 * (uint64_t)less, last = first + 2 * (count - 1);
+	uint32_t least =
+		chance_limit(chance, equal ? first + count - 1 : first);
+	uint32_t greatest = equal ? least : chance_limit(chance, last);
 
-	if (count > 1)
-		greatest =
-			chance_limit(chance, 2 * ((uint64_t)less + count - 1));
 	*place = (struct rank_place){ .less = less, .count = count };
 	/* The chances fall where epsilon is negative. */
 	bin->kept = least < greatest ? least : greatest;
