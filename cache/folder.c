@@ -7,6 +7,7 @@
 #include "cache/account.h"
 #include "cache/evict.h"
 #include "cache/folder.h"
+#include "cache/walk.h"
 #include "core/base/file.h"
 
 #define DIR_MODE 0700
@@ -83,8 +84,7 @@ static int dir_open(const char *dir, struct error *err)
 	return root < 0 ? fail(err, errno, "%s: %m", dir) : root;
 }
 
-/* A descriptor of the folder, or -errno. */
-static int root_open(const struct folder *folder, struct error *err)
+int folder_use(const struct folder *folder, struct error *err)
 {
 	AUTO_FD int root = dir_open(folder->dir, err);
 	int rc;
@@ -93,11 +93,6 @@ static int root_open(const struct folder *folder, struct error *err)
 		return root;
 	rc = root_check(folder->dir, root, err);
 	return rc ? rc : TAKE_FD(root);
-}
-
-int folder_use(const struct folder *folder)
-{
-	return root_open(folder, NULL);
 }
 
 struct folder *folder_open(const char *dir, uint64_t bytes_max)
@@ -190,7 +185,7 @@ int folder_prepare(struct folder *folder, struct error *err)
 	rc = file_mkdirs(folder->dir);
 	if (rc)
 		return fail(err, -rc, "%s: %s", folder->dir, strerror(-rc));
-	root = root_open(folder, err);
+	root = folder_use(folder, err);
 	if (root < 0)
 		return root;
 	account_peek(&folder->account, root);
@@ -200,15 +195,6 @@ int folder_prepare(struct folder *folder, struct error *err)
 	if (rc)
 		return fail(err, -rc, "%s: %s", folder->dir, strerror(-rc));
 	return 0;
-}
-
-static void touch(int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) == 0 &&
-	    time(NULL) - st.st_mtime > FOLDER_TOUCH_SECONDS)
-		futimens(fd, NULL);
 }
 
 /* Of these errors a file does not get well again by itself. */
@@ -224,7 +210,7 @@ int folder_load(struct folder *folder, const struct object *object, void *data)
 	char name[FOLDER_NAME_MAX];
 	int rc;
 
-	root = root_open(folder, NULL);
+	root = folder_use(folder, NULL);
 	if (root < 0)
 		return root;
 	folder_name(object->class, object->key, name);
@@ -233,7 +219,7 @@ int folder_load(struct folder *folder, const struct object *object, void *data)
 		return -errno;
 	rc = object_read(fd, object->key, data, object->size);
 	if (rc == 0)
-		touch(fd);
+		walk_touch(fd, object->class);
 	if (!is_bad(rc))
 		return rc;
 	unlinkat(root, name, 0);
@@ -267,7 +253,7 @@ static int stage(struct folder *folder, const struct object *object,
 	uint64_t bytes = folder_object_bytes(object);
 	int rc, lock;
 
-	staged->root = root_open(folder, NULL);
+	staged->root = folder_use(folder, NULL);
 	if (staged->root < 0)
 		return staged->root;
 	lock = account_enter(account, staged->root);

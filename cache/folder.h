@@ -35,9 +35,6 @@ enum { FOLDER_FANOUT = 256, FOLDER_NAME_MAX = 96 };
 
 extern const char *const folder_class_dirs[CACHE_CLASSES];
 
-/* An object's time of use need not be exact: spare the disk. */
-enum { FOLDER_TOUCH_SECONDS = 300 };
-
 struct folder;
 struct account;
 
@@ -85,9 +82,9 @@ struct account *folder_account(struct folder *folder);
 
 /*
  * A descriptor of the folder for those who use it, which the caller closes, or
- * -errno.
+ * -errno with a sentence, as where it is another's.
  */
-int folder_use(const struct folder *folder);
+int folder_use(const struct folder *folder, struct error *err);
 
 /*
  * Read an object into data: 0; -ENOENT; -EBADMSG (it was a bad one, and is

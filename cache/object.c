@@ -74,39 +74,44 @@ int object_read(int fd, struct hash128 key, void *data, size_t size)
 	return memcmp(&found, &expected, sizeof(found)) ? -EBADMSG : 0;
 }
 
-/* The hash of a payload; its file may become shorter meanwhile. */
-static int payload_hash(int fd, uint64_t size, struct hash128 *check)
+int object_hash(int fd, struct object_range range, const atomic_bool *stop,
+		struct hash128 *hash)
 {
 	AUTO_FREE void *piece = malloc(PIECE_BYTES);
 	AUTO_HASHER struct hasher *hasher = hasher_open();
-	uint64_t off, len;
+	uint64_t done, len;
 	int rc;
 
 	if (!piece || !hasher)
 		return -ENOMEM;
-	for (off = 0; off < size; off += len) {
-		len = min_u64(size - off, PIECE_BYTES);
-		rc = file_read_at(fd, piece, len, OBJECT_HEADER_BYTES + off);
+	for (done = 0; done < range.size; done += len) {
+		if (stop && atomic_load(stop))
+			return -EINTR;
+		len = min_u64(range.size - done, PIECE_BYTES);
+		rc = file_read_at(fd, piece, len, range.off + done);
 		if (rc)
-			return rc;
+			return rc == -ENODATA ? -EBADMSG : rc;
 		hasher_add(hasher, piece, len);
 	}
-	*check = hasher_value(hasher);
+	*hash = hasher_value(hasher);
 	return 0;
 }
 
 /* A wrong length is seen before the payload is read, however long that is. */
 int object_check(int fd, struct hash128 key)
 {
+	struct object_range payload = { .off = OBJECT_HEADER_BYTES };
 	struct header found, expected;
 	struct hash128 check;
 	int rc;
 
 	rc = file_read_at(fd, &found, sizeof(found), 0);
+	if (rc == 0) {
+		payload.size = le64toh(found.length);
+		rc = length_check(fd, payload.size);
+	}
 	if (rc == 0)
-		rc = length_check(fd, le64toh(found.length));
-	if (rc == 0)
-		rc = payload_hash(fd, le64toh(found.length), &check);
+		rc = object_hash(fd, payload, NULL, &check);
 	if (rc)
 		return rc == -ENODATA ? -EBADMSG : rc;
 	expected = header_of(key, le64toh(found.length), check);

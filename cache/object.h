@@ -7,6 +7,8 @@
 #ifndef LMFS_OBJECT_H
 #define LMFS_OBJECT_H
 
+#include <stdatomic.h>
+
 #include "core/base/hash.h"
 
 enum { OBJECT_HEADER_BYTES = 64 };
@@ -22,6 +24,18 @@ int object_read(int fd, struct hash128 key, void *data, size_t size);
  * one of this key, whole and sound, or -errno.
  */
 int object_check(int fd, struct hash128 key);
+
+/* Bytes of a file. */
+struct object_range {
+	uint64_t off, size;
+};
+
+/*
+ * Hash a range piece by piece: 0, -EBADMSG where the file ends before it, as it
+ * may meanwhile, -EINTR once *stop is set (may be NULL), or -errno.
+ */
+int object_hash(int fd, struct object_range range, const atomic_bool *stop,
+		struct hash128 *hash);
 
 /* Write an object from the start of an empty file: 0 or -errno. */
 int object_write(int fd, struct hash128 key, const void *data, size_t size);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 
 #include "cache/account.h"
 #include "cache/walk.h"
@@ -10,7 +9,7 @@
 
 #define READ_ONLY 0400
 
-enum { PIECE_BYTES = 1 << 20, FAN_NAME_LEN = sizeof("shards/00") };
+enum { FAN_NAME_LEN = sizeof("shards/00") };
 
 struct shelf {
 	struct folder *folder;
@@ -35,25 +34,10 @@ void shelf_close(struct shelf *shelf)
 
 bool shelf_is_empty(const struct shelf *shelf)
 {
-	AUTO_FD int root = folder_use(shelf->folder);
+	AUTO_FD int root = folder_use(shelf->folder, NULL);
 
 	return root < 0 ||
 	       faccessat(root, folder_class_dirs[CACHE_SHARD], F_OK, 0) < 0;
-}
-
-/*
- * The time of use is the time of access, so that the other, by which a reader
- * knows that nobody has written since, stays.
- */
-static void touch(int fd)
-{
-	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
-					   { .tv_nsec = UTIME_OMIT } };
-	struct stat st;
-
-	if (fstat(fd, &st) == 0 &&
-	    time(NULL) - st.st_atime > FOLDER_TOUCH_SECONDS)
-		futimens(fd, times);
 }
 
 /* --- finding -------------------------------------------------------------- */
@@ -61,7 +45,7 @@ static void touch(int fd)
 /* The folder that a key lies in, open. */
 static int open_fan(const struct shelf *shelf, struct hash128 key)
 {
-	AUTO_FD int root = folder_use(shelf->folder);
+	AUTO_FD int root = folder_use(shelf->folder, NULL);
 	char name[FOLDER_NAME_MAX];
 	int fd;
 
@@ -106,34 +90,24 @@ int shelf_find(const struct shelf *shelf, struct hash128 key, uint64_t size,
 		    hash_equal(other, key))
 			fd = open_file(dirfd(dir), entry->d_name, size);
 	if (fd >= 0)
-		touch(fd);
+		walk_touch(fd, CACHE_SHARD);
 	return fd;
 }
 
 int shelf_check(int fd, struct hash128 sum, const atomic_bool *stop)
 {
-	AUTO_FREE void *piece = malloc(PIECE_BYTES);
-	AUTO_HASHER struct hasher *hasher = hasher_open();
-	uint64_t off, len, size;
+	struct object_range whole = { 0 };
+	struct hash128 hash;
 	struct stat st;
-	int rc = 0;
+	int rc;
 
-	if (!piece || !hasher)
-		return -ENOMEM;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	size = (uint64_t)st.st_size;
-	for (off = 0; rc == 0 && off < size; off += len) {
-		len = min_u64(size - off, PIECE_BYTES);
-		rc = stop && atomic_load(stop)
-			     ? -EINTR
-			     : file_read_at(fd, piece, len, off);
-		if (rc == 0)
-			hasher_add(hasher, piece, len);
-	}
+	whole.size = (uint64_t)st.st_size;
+	rc = object_hash(fd, whole, stop, &hash);
 	if (rc)
-		return rc == -ENODATA ? -EBADMSG : rc;
-	return hash_equal(hasher_value(hasher), sum) ? 0 : -EBADMSG;
+		return rc;
+	return hash_equal(hash, sum) ? 0 : -EBADMSG;
 }
 
 void shelf_remove(struct shelf *shelf, struct hash128 key, struct hash128 sum)
@@ -141,7 +115,7 @@ void shelf_remove(struct shelf *shelf, struct hash128 key, struct hash128 sum)
 	const struct object object = { .class = CACHE_SHARD,
 				       .key = key,
 				       .sum = sum };
-	AUTO_FD int root = folder_use(shelf->folder);
+	AUTO_FD int root = folder_use(shelf->folder, NULL);
 	char name[FOLDER_NAME_MAX];
 
 	if (root < 0)

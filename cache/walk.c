@@ -10,6 +10,9 @@
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 
+/* A time of use need not be exact: spare the disk. */
+enum { TOUCH_SECONDS = 300 };
+
 enum { STAGED_DIGITS = 16, FANOUT_DIGITS = 2 };
 
 static const enum cache_class order[CACHE_CLASSES] = { CACHE_SHARD, CACHE_CHUNK,
@@ -153,4 +156,22 @@ bool walk_writer_lives(const struct walk_file *file)
 				O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	return fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+/*
+ * Of a shard the time of access, so that the other, by which a reader knows
+ * that nobody has written since, stays.
+ */
+void walk_touch(int fd, enum cache_class class)
+{
+	bool shard = class == CACHE_SHARD;
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_NOW },
+		{ .tv_nsec = shard ? UTIME_OMIT : UTIME_NOW },
+	};
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 &&
+	    time(NULL) - (shard ? st.st_atime : st.st_mtime) > TOUCH_SECONDS)
+		futimens(fd, times);
 }

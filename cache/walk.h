@@ -2,8 +2,8 @@
  * Going through the folder of a cache. What is met there is told apart by its
  * name: objects (states/<2>/<key>, chunks/<2>/<key>, shards/<2>/<key>.<sum>),
  * files being written, and what is none of the cache's, which is counted and
- * let be. No link is
- * followed: one that stands where a folder of the cache belongs is -ENOTDIR.
+ * let be. No link is followed: one that stands where a folder of the cache
+ * belongs is -ENOTDIR.
  *
  * Writers publish and readers remove while one walks. An object that is there
  * all the while is met once; one that comes or goes meanwhile, or is replaced
@@ -35,6 +35,9 @@ static inline uint64_t walk_used(const struct walk_file *file)
 		used = file->st.st_atime;
 	return used > 0 ? (uint64_t)used : 0;
 }
+
+/* An open object is used: note that, where it was not for some minutes. */
+void walk_touch(int fd, enum cache_class class);
 
 enum { WALK_SHARD_NAME_LEN = 2 * HASH_HEX_LEN + 1 };
 

@@ -17,9 +17,9 @@
 #include "fs/access.h"
 #include "fs/catalog.h"
 
-/* What the files at the root are made from; it lives as long as the tree. */
 struct passthrough;
 
+/* What the files at the root are made from; it lives as long as the tree. */
 struct live {
 	struct engine *engine;
 	struct catalog *catalog;

@@ -1,7 +1,7 @@
 /*
- * Files: read, write. A read of a shard is answered at once, or
- * parked in the engine and answered by whoever finishes it, exactly once. What
- * is written to the control file is carried out before the write returns.
+ * Files: read, write. A read of a shard is answered at once, or parked in the
+ * engine and answered by whoever finishes it, exactly once. What is written to
+ * the control file is carried out before the write returns.
  */
 #include <errno.h>
 
